@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * install.h - where the parts of Coffer that programs start or put into images lie on this machine.
+ *
+ * In this order: $COFFER_LIBEXEC (and, for the kernel, $COFFER_KERNEL_DIR); the build tree, where the running
+ * program lies in one; PREFIX/lib/coffer.
+ */
+#pragma once
+
+#include "lib/base/error.h"
+
+enum install_part {
+        INSTALL_SUPERVISOR, /* coffer-enclave */
+        INSTALL_INIT,       /* enclave-init */
+        INSTALL_KERNEL,     /* the folder with vmlinuz, config, release and modules/ */
+};
+
+/* The path of a part, on the heap, for the caller to free.  -ENOENT, with a text that names the places looked
+ * at. */
+int install_find(enum install_part part, char **ret_path, struct error *err);
