@@ -2,10 +2,10 @@
 /*
  * buf.h - a growable byte buffer with a ceiling.
  *
- * The ceiling is declared at birth, so that no input can make us allocate without bound.  Appending past it, or
- * running out of memory, marks the buffer failed (sticky) and returns a negative errno; the content up to then
- * stays.  A buffer always has a NUL behind its last byte once something was appended, so text built in it can be
- * read as a C string through buf_string().
+ * The ceiling is declared at birth, so that no input can make us allocate without bound.  Appending past it,
+ * or running out of memory, marks the buffer failed (sticky) and returns a negative errno; the content up to
+ * then stays.  A buffer always has a NUL behind its last byte once something was appended, so text built in
+ * it can be read as a C string through buf_string().
  */
 #pragma once
 
@@ -62,6 +62,6 @@ static inline const char *buf_string(const struct buf *b)
         return b->p ? (const char *)b->p : "";
 }
 
-/* The content as a heap string that the caller frees; the buffer is left empty.  NULL where the buffer failed or
- * memory ran out. */
+/* The content as a heap string that the caller frees; the buffer is left empty.  NULL where the buffer failed
+ * or memory ran out. */
 char *buf_take_string(struct buf *b);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * checked.h - arithmetic that says when it overflows.  Each returns true and sets *ret_r where the exact result
- * fits, else false and leaves *ret_r alone.  Check, then compare with the limit, then allocate.
+ * checked.h - arithmetic that says when it overflows.  Each returns true and sets *ret_r where the exact
+ * result fits, else false and leaves *ret_r alone.  Check, then compare with the limit, then allocate.
  */
 #pragma once
 

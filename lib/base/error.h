@@ -32,8 +32,8 @@ int error_set(struct error *err, int code, const char *format, ...) __attribute_
 /* As error_set, with ": <strerror>" appended.  `errnum` is a positive errno; returns -errnum. */
 int error_errno(struct error *err, int errnum, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Puts "<context>: " before the text.  Code stays.  Returns err's code (-EINVAL where it is unset), or 0 if err
- * is NULL: use it for its effect and return the code you hold. */
+/* Puts "<context>: " before the text.  Code stays.  Returns err's code (-EINVAL where it is unset), or 0 if
+ * err is NULL: use it for its effect and return the code you hold. */
 int error_wrap(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Appends "; <hint>": what the user can do.  `err` may be NULL. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fd.h - file descriptors: ownership, whole reads and writes, files read with a limit, files written whole or not
- * at all, locks.  Every descriptor made here is close-on-exec.
+ * fd.h - file descriptors: ownership, whole reads and writes, files read with a limit, files written whole or
+ * not at all, locks.  Every descriptor made here is close-on-exec.
  */
 #pragma once
 
@@ -40,8 +40,8 @@ int file_read(int dirfd, const char *path, size_t max, struct buf *ret_b, struct
 
 /*
  * A file that appears whole or not at all: written under a temporary name beside its target (O_TMPFILE is not
- * used, so that every file system works), synced, renamed over it by atomic_file_commit().  Anything else, a crash
- * included, leaves the target as it was; the temporary name is ".<name>.<random>.tmp".
+ * used, so that every file system works), synced, renamed over it by atomic_file_commit().  Anything else, a
+ * crash included, leaves the target as it was; the temporary name is ".<name>.<random>.tmp".
  */
 struct atomic_file {
         int fd;     /* write here */
@@ -52,8 +52,8 @@ struct atomic_file {
 
 #define ATOMIC_FILE_NONE ((struct atomic_file){.fd = -1, .dirfd = -1})
 
-/* Starts writing `path` (relative to dirfd or AT_FDCWD) with `mode`, less the umask.  *ret_f owns its fds; end it
- * with commit or abort. */
+/* Starts writing `path` (relative to dirfd or AT_FDCWD) with `mode`, less the umask.  *ret_f owns its fds;
+ * end it with commit or abort. */
 int atomic_file_begin(int dirfd, const char *path, mode_t mode, struct atomic_file *ret_f, struct error *err);
 
 /* Syncs and renames. On failure the temporary is gone. Either way *f is done with. */

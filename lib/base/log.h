@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * log.h - messages for people.  A library gets a `const struct log *` from its caller and says debug and warning
- * through it; only the program decides where the text goes.  NULL is a log that drops everything.
+ * log.h - messages for people.  A library gets a `const struct log *` from its caller and says debug and
+ * warning through it; only the program decides where the text goes.  NULL is a log that drops everything.
  */
 #pragma once
 

@@ -2,9 +2,9 @@
 /*
  * loop.h - a single-threaded event loop over epoll.
  *
- * Sources: descriptors, timers, signals.  A callback may add and remove any source, its own included; a removed
- * source is never called again, even where its event was already fetched.  Callbacks return 0, or a negative
- * errno that ends loop_run() with that value.
+ * Sources: descriptors, timers, signals.  A callback may add and remove any source, its own included; a
+ * removed source is never called again, even where its event was already fetched.  Callbacks return 0, or a
+ * negative errno that ends loop_run() with that value.
  */
 #pragma once
 
@@ -29,7 +29,8 @@ void loop_free(struct loop *loop);
 DEFINE_CLEANUP(cleanup_loop_p, struct loop *, loop_free)
 #define cleanup_loop CLEANUP(cleanup_loop_p)
 
-/* Watches fd (which stays the caller's) for `events` (EPOLLIN...; level-triggered unless EPOLLET is given). */
+/* Watches fd (which stays the caller's) for `events` (EPOLLIN...; level-triggered unless EPOLLET is given).
+ */
 int loop_add_fd(struct loop *loop, int fd, uint32_t events, loop_fd_fn fn, void *user,
                 struct loop_source **ret_source, struct error *err);
 

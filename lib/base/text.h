@@ -19,7 +19,8 @@ bool hex_decode(struct view hex, void *ret_p, size_t n);
 /* Appends base64 (RFC 4648 section 4, padded). 0 or -errno as buf_append. */
 int base64_encode(struct view v, struct buf *b);
 
-/* Appends the decoded bytes of padded or unpadded base64, standard or URL alphabet. -EBADMSG on anything else. */
+/* Appends the decoded bytes of padded or unpadded base64, standard or URL alphabet. -EBADMSG on anything
+ * else. */
 int base64_decode(struct view text, struct buf *b);
 
 /* A decimal number without sign, space or leading junk, at most `max`. False otherwise. */

@@ -2,9 +2,9 @@
 /*
  * view.h - bytes that belong to somebody else, and a cursor that walks them without ever leaving them.
  *
- * All pointer arithmetic over input happens in view.c.  A cursor's error is sticky: a parser may take ten fields
- * and look at cursor_ok() once; after the first failure every getter returns 0 or an empty view and moves
- * nothing.  Byte order is in the getter's name; input is never cast to a struct.
+ * All pointer arithmetic over input happens in view.c.  A cursor's error is sticky: a parser may take ten
+ * fields and look at cursor_ok() once; after the first failure every getter returns 0 or an empty view and
+ * moves nothing.  Byte order is in the getter's name; input is never cast to a struct.
  */
 #pragma once
 
