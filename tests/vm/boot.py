@@ -135,14 +135,17 @@ def kernel_image(kernel):
         data = unpacked(file.read())
     if data is None:
         return packed
+    folder = os.open(kernel, os.O_DIRECTORY)
     try:
-        # It has no name until it is whole.
+        # It has no name until it is whole. Given no folder, os.link() would not follow the link in /proc.
         with open(os.open(kernel, os.O_TMPFILE | os.O_RDWR, 0o644), 'wb') as file:
             file.write(data)
             file.flush()
-            os.link(f'/proc/self/fd/{file.fileno()}', image, follow_symlinks=True)
+            os.link(f'/proc/self/fd/{file.fileno()}', 'vmlinux', dst_dir_fd=folder)
     except FileExistsError:
         pass  # Another call was faster.
     except OSError:
-        return packed
+        return packed  # It works as well, only slower.
+    finally:
+        os.close(folder)
     return image

@@ -87,14 +87,12 @@ def become_command(spec, fds):
     os.setsid()
     argv = spec['argv']
     try:
-        os.chdir(spec['cwd'])
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.execvpe(argv[0], argv, spec['env'])
     except OSError as error:
-        what = f'cannot enter {spec["cwd"]}' if error.filename == spec['cwd'] else f'cannot run {argv[0]}'
-        os.write(2, f'vm: {what}: {error.strerror}\n'.encode(errors='surrogateescape'))
+        os.write(2, f'vm: cannot run {argv[0]}: {error.strerror}\n'.encode(errors='surrogateescape'))
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
@@ -216,6 +214,10 @@ def main():
         spec = json.load(file)
     outside = Outside()
     try:
+        try:
+            os.chdir(spec['cwd'])
+        except OSError as error:
+            raise Failure(f'cannot enter {spec["cwd"]} inside: {error.strerror}') from error
         if spec['tpm']:
             start_tpm()
         outside.send(STARTED)
@@ -223,8 +225,10 @@ def main():
         Relay(command, outside).run()
         os.sync()
         outside.send(STATUS, str(command.status).encode())
+    except Failure as error:
+        outside.send(FAILURE, str(error).encode(errors='surrogateescape'))
     except Exception as error:
-        outside.send(FAILURE, f'{type(error).__name__}: {error}'.encode(errors='surrogateescape'))
+        outside.send(FAILURE, f'a defect in guest.py: {error!r}'.encode(errors='surrogateescape'))
     while True:
         signal.pause()
 
