@@ -107,6 +107,19 @@ def device_mapper():
     return command('modprobe', '-a', *modules), [os.path.isdir('/sys/module/' + name.replace('-', '_'))
                                                  for name in modules]
 
+def encrypted_volume():
+    with open('/var/tmp/volume', 'wb') as file:
+        file.truncate(1 << 20)
+    device = command('losetup', '--find', '--show', '/var/tmp/volume')[1].strip()
+    made = command('dmsetup', 'create', 'probe', '--table', f'0 2048 crypt aes-xts-plain64 {"5a" * 64} 0 {device} 0')
+    with open('/dev/mapper/probe', 'r+b') as file:
+        file.write(b'plain' * 1000)
+    removed = command('dmsetup', 'remove', 'probe')
+    os.sync()
+    with open('/var/tmp/volume', 'rb') as file:
+        data = file.read(5000)
+    return made, removed, any(data), b'plain' in data
+
 def on_demand():
     return [os.open(name, os.O_RDWR) > 0 for name in ('/dev/fuse', '/dev/cuse', '/dev/net/tun', '/dev/loop-control')]
 
@@ -139,8 +152,8 @@ def writes():
     return os.path.exists(sys.argv[1] + '/outside'), os.path.exists('/etc/hostname')
 
 found = {}
-for probe in [kvm, vhost_vsock, mounts, controllers, cgroup, device_mapper, on_demand, extra_module, tpm, loopback,
-              terminal, writes]:
+for probe in [kvm, vhost_vsock, mounts, controllers, cgroup, device_mapper, encrypted_volume, on_demand, extra_module,
+              tpm, loopback, terminal, writes]:
     try:
         found[probe.__name__] = probe()
     except Exception as error:
@@ -190,6 +203,11 @@ def test_cgroup_controllers_are_on(found):
 
 def test_device_mapper_targets_load(found):
     assert found['device_mapper'] == [[0, ''], [True, True, True]]
+
+
+@pytest.mark.skipif(not shutil.which('dmsetup', path='/usr/sbin:/sbin'), reason='needs dmsetup')
+def test_volumes_are_encrypted(found):
+    assert found['encrypted_volume'] == [[0, ''], [0, ''], True, False]
 
 
 def test_devices_load_their_modules(found):
