@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* layer-internal.h - what layer.c and layer-raw.c share. */
+#pragma once
+
+#include "lib/base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+        LAYER_BLOCK = 512,
+        LAYER_FEED_MAX = 128 * 1024,           /* bytes given to libarchive at a time */
+        LAYER_SPECIAL_HEADER_MAX = 1024 * 1024 /* libarchive's limit for a PAX or long-name header */
+};
+
+/* The spool and the window of it that was read last. */
+struct layer_feed {
+        int fd;
+        uint64_t size;      /* of the spool */
+        uint64_t at;        /* where the next window begins */
+        uint64_t window_at; /* where the window lies in the spool */
+        size_t window_n;
+        uint8_t *window;  /* LAYER_FEED_MAX bytes */
+        uint8_t *scratch; /* what layer_feed_bytes() had to read */
+        size_t scratch_size;
+};
+
+/* n bytes of the spool from `at`, valid until the next call or the next window.  NULL with *err set. */
+const uint8_t *layer_feed_bytes(struct layer_feed *feed, uint64_t at, size_t n, struct error *err);
+
+/* What the raw headers of one entry say that libarchive doesn't tell. */
+struct layer_raw {
+        char type;        /* type flag of the main header */
+        bool sparse;      /* the data is stored with holes left out */
+        uint64_t data_at; /* behind the main header: where the data begins, unless sparse */
+};
+
+/* Looks at the header blocks of the entry that begins at `from`.  -EBADMSG where they are malformed, or where
+ * a name holds a NUL byte: readers disagree about where such a name ends. */
+int layer_raw_scan(struct layer_feed *feed, uint64_t from, struct layer_raw *ret_raw, struct error *err);
