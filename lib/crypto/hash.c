@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/crypto/hash.h"
 
-#include <openssl/evp.h>
+#include "lib/crypto/openssl-internal.h"
 
-static const EVP_MD *method(enum hash_algorithm algorithm)
+const EVP_MD *hash_method(enum hash_algorithm algorithm)
 {
         switch (algorithm) {
         case HASH_SHA256:
@@ -21,7 +21,7 @@ int hash_init(struct hash *h, enum hash_algorithm algorithm)
         *h = (struct hash){.context = EVP_MD_CTX_new(), .algorithm = algorithm};
         if (!h->context)
                 return h->failed = -ENOMEM;
-        if (EVP_DigestInit_ex(h->context, method(algorithm), NULL) != 1) {
+        if (EVP_DigestInit_ex(h->context, hash_method(algorithm), NULL) != 1) {
                 hash_done(h);
                 return h->failed = -ENOTSUP;
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cbor.h - CBOR (RFC 8949) read item by item from a view, and written item by item into a buffer.
+ * cbor-stream.h - CBOR (RFC 8949) read item by item from a view, and written item by item into a buffer.
  *
  * Reading goes through libcbor's stream decoder, one head at a time: nothing is allocated, so a hostile count
  * costs nothing, and byte strings are views into the input.  Indefinite lengths are refused, as every format

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/crypto/private-key.h"
+
+#include "lib/base/fd.h"
+#include "lib/crypto/openssl-internal.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/ecdsa.h>
+#include <openssl/pem.h>
+
+struct private_key {
+        EVP_PKEY *pkey;
+        const struct curve *curve;
+};
+
+/* Longest ECDSA signature in DER, for P-521. */
+enum { DER_SIGNATURE_MAX = 160 };
+
+/* OpenSSL asks for a passphrase: the key is encrypted.  Remember it and give none. */
+static int note_passphrase(char *buffer, int size, int writing, void *user)
+{
+        bool *asked = user;
+        (void)buffer, (void)size, (void)writing;
+
+        *asked = true;
+        return -1;
+}
+
+static int read_pem(struct view pem, EVP_PKEY **ret_pkey, struct error *err)
+{
+        cleanup_bio BIO *bio = NULL;
+        bool asked = false;
+        EVP_PKEY *pkey;
+
+        if (pem.n == 0 || pem.n > PEM_FILE_MAX)
+                return error_set(err, -EBADMSG, "%s; a PEM private key has 1 to %d bytes",
+                                 pem.n ? "too large" : "empty", PEM_FILE_MAX);
+        bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+        if (!bio)
+                return error_oom(err);
+        pkey = PEM_read_bio_PrivateKey(bio, NULL, note_passphrase, &asked);
+        if (pkey) {
+                *ret_pkey = pkey;
+                return 0;
+        }
+        ERR_clear_error();
+        if (asked)
+                return error_set(
+                        err, -ENOTSUP,
+                        "the private key is encrypted; decrypt it with openssl pkey -in FILE -out NEW");
+        return error_set(
+                err, -EBADMSG,
+                "holds no private key that can be read; it must have a PEM block \"BEGIN PRIVATE KEY\" or "
+                "\"BEGIN EC PRIVATE KEY\"");
+}
+
+int private_key_parse(struct view pem, struct private_key **ret_key, struct error *err)
+{
+        cleanup_private_key struct private_key *key = calloc(1, sizeof(*key));
+        int r;
+
+        if (!key)
+                return error_oom(err);
+        r = read_pem(pem, &key->pkey, err);
+        if (r < 0)
+                return r;
+        r = curve_of_pkey(key->pkey, &key->curve, err);
+        if (r < 0)
+                return r;
+        *ret_key = take_pointer(&key);
+        return 0;
+}
+
+int private_key_read(int dirfd, const char *path, struct private_key **ret_key, struct error *err)
+{
+        cleanup_buf struct buf pem = buf_with_max(3 * PEM_FILE_MAX);
+        int r;
+
+        /* All the room that file_read() can want: the buffer never moves, so no unwiped copy stays behind. */
+        if (buf_reserve(&pem, 3 * PEM_FILE_MAX) < 0)
+                return error_oom(err);
+        r = file_read(dirfd, path, PEM_FILE_MAX, &pem, err);
+        if (r == 0) {
+                r = private_key_parse(buf_view(&pem), ret_key, err);
+                if (r < 0)
+                        error_wrap(err, "%s", path);
+        }
+        OPENSSL_cleanse(pem.p, pem.capacity);
+        return r;
+}
+
+void private_key_free(struct private_key *key)
+{
+        if (!key)
+                return;
+        EVP_PKEY_free(key->pkey);
+        free(key);
+}
+
+const struct curve *private_key_curve(const struct private_key *key)
+{
+        return key->curve;
+}
+
+int private_key_match(const struct private_key *key, const struct certificate *certificate, struct error *err)
+{
+        int r = EVP_PKEY_eq(key->pkey, certificate_pkey(certificate));
+
+        ERR_clear_error();
+        if (r == 1)
+                return 0;
+        return error_set(
+                err, -EKEYREJECTED,
+                "the private key (%s) doesn't belong to the certificate (%s); give the pair that belongs "
+                "together",
+                key->curve->name, certificate_curve(certificate)->name);
+}
+
+/* Asks for RFC 6979 signatures where this OpenSSL has them (3.2 and later), so that the same input gives the
+ * same bytes.  Older ones draw the nonce at random. */
+static void prefer_deterministic(EVP_PKEY_CTX *context)
+{
+        unsigned int deterministic = 1;
+        OSSL_PARAM params[] = {
+                OSSL_PARAM_construct_uint("nonce-type", &deterministic),
+                OSSL_PARAM_construct_end(),
+        };
+        const OSSL_PARAM *settable = EVP_PKEY_CTX_settable_params(context);
+
+        if (settable && OSSL_PARAM_locate_const(settable, "nonce-type"))
+                (void)EVP_PKEY_CTX_set_params(context, params);
+        ERR_clear_error();
+}
+
+static int sign_der(const struct private_key *key, struct view message, uint8_t *ret_der, size_t *ret_n,
+                    struct error *err)
+{
+        cleanup_md_ctx EVP_MD_CTX *md = EVP_MD_CTX_new();
+        EVP_PKEY_CTX *context = NULL;
+        size_t n = DER_SIGNATURE_MAX;
+
+        if (!md)
+                return error_oom(err);
+        if (EVP_DigestSignInit(md, &context, hash_method(key->curve->hash), NULL, key->pkey) != 1)
+                return error_openssl(err, -EIO, "can't begin to sign");
+        prefer_deterministic(context);
+        if (EVP_DigestSign(md, ret_der, &n, message.p, message.n) != 1)
+                return error_openssl(err, -EIO, "can't sign");
+        *ret_n = n;
+        return 0;
+}
+
+int private_key_sign(const struct private_key *key, struct view message, struct buf *ret_signature,
+                     struct error *err)
+{
+        uint8_t der[DER_SIGNATURE_MAX];
+        uint8_t raw[2 * 66];
+        const uint8_t *at = der;
+        size_t n = 0, half = key->curve->coordinate_size;
+        ECDSA_SIG *signature;
+        bool ok;
+        int r = sign_der(key, message, der, &n, err);
+
+        if (r < 0)
+                return r;
+        signature = d2i_ECDSA_SIG(NULL, &at, (long)n);
+        ok = signature && BN_bn2binpad(ECDSA_SIG_get0_r(signature), raw, (int)half) == (int)half &&
+             BN_bn2binpad(ECDSA_SIG_get0_s(signature), raw + half, (int)half) == (int)half;
+        ECDSA_SIG_free(signature);
+        if (!ok)
+                return error_openssl(err, -EIO, "can't encode the signature");
+        return buf_append(ret_signature, raw, 2 * half) < 0 ? error_oom(err) : 0;
+}
