@@ -170,7 +170,7 @@ static const char *decode(struct view rest, struct item *ret_item, size_t *ret_u
         return NULL;
 }
 
-static void fail(struct cbor_reader *r, const char *problem)
+void cbor_fail(struct cbor_reader *r, const char *problem)
 {
         if (r->problem)
                 return;
@@ -190,7 +190,7 @@ static struct item take_any(struct cbor_reader *r)
                 return item;
         problem = decode(cursor_rest(&r->at), &item, &used);
         if (problem)
-                fail(r, problem);
+                cbor_fail(r, problem);
         else
                 cursor_take(&r->at, used);
         return item;
@@ -202,7 +202,7 @@ static struct item take(struct cbor_reader *r, enum cbor_kind kind, const char *
         enum cbor_kind next = cbor_peek(r);
 
         if (next != kind && next != CBOR_KIND_NONE)
-                fail(r, problem);
+                cbor_fail(r, problem);
         return take_any(r);
 }
 
@@ -228,7 +228,7 @@ int64_t cbor_take_int(struct cbor_reader *r)
                                 "has something else where an integer belongs");
 
         if (item.value > INT64_MAX) {
-                fail(r, "has an integer that is too large");
+                cbor_fail(r, "has an integer that is too large");
                 return 0;
         }
         return negative && item.kind == CBOR_KIND_NEGINT ? -1 - (int64_t)item.value : (int64_t)item.value;
@@ -249,7 +249,7 @@ uint64_t cbor_take_array(struct cbor_reader *r, uint64_t max)
         uint64_t n = take(r, CBOR_KIND_ARRAY, "has something else where an array belongs").value;
 
         if (n > max)
-                fail(r, "has an array with too many items");
+                cbor_fail(r, "has an array with too many items");
         return n > max ? 0 : n;
 }
 
@@ -258,7 +258,7 @@ uint64_t cbor_take_map(struct cbor_reader *r, uint64_t max)
         uint64_t n = take(r, CBOR_KIND_MAP, "has something else where a map belongs").value;
 
         if (n > max)
-                fail(r, "has a map with too many entries");
+                cbor_fail(r, "has a map with too many entries");
         return n > max ? 0 : n;
 }
 
@@ -275,7 +275,7 @@ static uint64_t children(struct cbor_reader *r, struct item item)
         if (item.kind == CBOR_KIND_MAP && !__builtin_mul_overflow(item.value, 2, &n))
                 return n;
         if (item.kind == CBOR_KIND_MAP)
-                fail(r, "has a map with too many entries");
+                cbor_fail(r, "has a map with too many entries");
         return n;
 }
 
@@ -297,7 +297,7 @@ void cbor_skip(struct cbor_reader *r)
                 if (inside == 0)
                         continue;
                 if (depth == CBOR_DEPTH_MAX) {
-                        fail(r, "is nested too deeply");
+                        cbor_fail(r, "is nested too deeply");
                         return;
                 }
                 left[++depth] = inside;

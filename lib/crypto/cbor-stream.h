@@ -56,6 +56,10 @@ uint64_t cbor_take_array(struct cbor_reader *r, uint64_t max);
 uint64_t cbor_take_map(struct cbor_reader *r, uint64_t max);
 uint64_t cbor_take_tag(struct cbor_reader *r);
 
+/* Notes what a caller found wrong with the item just taken; `problem` is static text that reads behind a
+ * name, as "has an item of indefinite length" does.  The first problem stays. */
+void cbor_fail(struct cbor_reader *r, const char *problem);
+
 /* Takes one item with everything in it, at most CBOR_DEPTH_MAX deep. */
 void cbor_skip(struct cbor_reader *r);
 
