@@ -151,9 +151,11 @@ int eif_writer_section(struct eif_writer *w, enum eif_section_type type, struct 
 
         if (r < 0)
                 return r;
-        if (format_size_max(type) == 0 || type == EIF_SECTION_SIGNATURE)
-                return fail(w, error_set(err, -EINVAL, "a %s section can't be written by hand",
-                                         eif_section_name(type)));
+        if (format_size_max(type) == 0)
+                return fail(w, error_set(err, -EINVAL, "%d is no type of section", (int)type));
+        if (type == EIF_SECTION_SIGNATURE)
+                return fail(w,
+                            error_set(err, -EINVAL, "the signature section is written last, by the signer"));
         return fail(w, begin_section(w, type, err));
 }
 
