@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What test_enclave_kvm.py runs inside the test host VM: enclaves under real KVM, over the kernel's vhost-vsock and over
+our own device.  enclave_checks.py QT EIF [EIF-FOR-CID-3]; ends with "all good"."""
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+QT, EIF, *MORE = sys.argv[1:]
+DEADLINE = 120
+
+
+def qt(*words):
+    result = subprocess.run([QT, "enclave", *map(str, words)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    sys.stderr.write(result.stderr)
+    assert result.returncode == 0, (words, result.returncode, result.stdout)
+    return result.stdout
+
+
+def wait_for(condition, what):
+    end = time.monotonic() + DEADLINE
+    while not (result := condition()):
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+    return result
+
+
+def greeting(cid):
+    """What the enclave's port 7000 says to an ordinary AF_VSOCK program on the parent."""
+    with socket.socket(socket.AF_VSOCK) as s:
+        s.settimeout(10)
+        try:
+            s.connect((cid, 7000))
+            return s.makefile("rb").read()
+        except OSError:
+            return b""
+
+
+def qemu_of(pid):
+    children = open(f"/proc/{pid}/task/{pid}/children").read().split()
+    return {child: open(f"/proc/{child}/cmdline").read().split("\0") for child in children}
+
+
+def check_kernel_vsock():
+    one = json.loads(qt("start", "--eif", EIF, "--mem", 256, "--cpus", 1))
+    assert one["Isolation"] == "kvm", one
+    assert any("vhost-vsock-device" in word for line in qemu_of(one["ProcessID"]).values() for word in line)
+    two = json.loads(qt("start", "--eif", EIF, "--mem", 256, "--cpus", 1))
+    assert (one["EnclaveCID"], two["EnclaveCID"]) == (4, 5)
+    for enclave in (one, two):
+        assert wait_for(lambda: greeting(enclave["EnclaveCID"]), "the greeting") == b"hello\n"
+    qt("stop", "--enclave-id", 0)
+    assert [e["EnclaveID"] for e in json.loads(qt("query"))] == [1]
+    os.kill(two["ProcessID"], 9)
+    wait_for(lambda: json.loads(qt("query")) == [], "no entry")
+    wait_for(lambda: not subprocess.run(["pgrep", "-f", "qemu-system"], capture_output=True).stdout, "no QEMU")
+
+
+def check_unprivileged_qemu():
+    one = json.loads(qt("start", "--eif", EIF, "--mem", 256, "--cpus", 1))
+    [child] = qemu_of(one["ProcessID"])
+    uid = next(line.split()[1] for line in open(f"/proc/{child}/status") if line.startswith("Uid:"))
+    assert uid != "0", "QEMU runs as root"
+    qt("stop", "--all")
+
+
+def check_own_device(eif):
+    one = json.loads(qt("start", "--eif", eif, "--mem", 256, "--cpus", 1))
+    assert one["Isolation"] == "kvm", one
+    assert any("vhost-user-vsock-device" in word for line in qemu_of(one["ProcessID"]).values() for word in line)
+    qt("stop", "--all")
+
+
+check_kernel_vsock()
+check_unprivileged_qemu()
+for path in MORE:
+    check_own_device(path)
+print("all good")
