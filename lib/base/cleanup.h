@@ -19,7 +19,7 @@
 
 /* Defines `static inline void name(type *p)`, which calls `destroy(*p)` if *p is not NULL. */
 #define DEFINE_CLEANUP(name, type, destroy)                                                                  \
-        static inline void name(type *p)                                                                     \
+        static inline __attribute__((unused)) void name(type *p)                                             \
         {                                                                                                    \
                 if (*p)                                                                                      \
                         destroy(*p);                                                                         \
