@@ -15,7 +15,7 @@ DEFINE_CLEANUP(cleanup_json_p, json_t *, json_decref)
 #define cleanup_json CLEANUP(cleanup_json_p)
 
 /* Bytes that json_number_text() needs, with the NUL. */
-#define JSON_NUMBER_TEXT_MAX 32
+#define JSON_NUMBER_TEXT_MAX 48
 
 /* Appends `value` over several lines, two spaces deeper per level, keys in their present order, without a
  * final newline: json.dumps(value, indent=2, ensure_ascii=False).  0, or -errno as buf_append. */
