@@ -9,15 +9,13 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/error.h"
 #include "lib/base/view.h"
+#include "lib/format/json.h"
 
 #include <jansson.h>
 #include <stdint.h>
 
 /* Manifests and configurations nest about six deep. */
 enum { STRICT_JSON_DEPTH_MAX = 32 };
-
-DEFINE_CLEANUP(cleanup_json_p, json_t *, json_decref)
-#define cleanup_json CLEANUP(cleanup_json_p)
 
 /* Reads one JSON value (object or array) of at most `max` bytes. The caller owns *ret_root. -EFBIG or
  * -EBADMSG. */

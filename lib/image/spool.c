@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/image/spool.h"
+
+#include "lib/base/fd.h"
+#include "lib/base/path.h"
+#include "lib/base/text.h"
+#include "lib/crypto/hash.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* File systems without O_TMPFILE get a name for an instant. */
+static int open_named(const char *folder, int *ret_fd)
+{
+        cleanup_free char *path = path_join(folder, "coffer-spool.XXXXXX");
+
+        if (!path)
+                return -ENOMEM;
+        int fd = mkostemp(path, O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        unlink(path);
+        *ret_fd = fd;
+        return 0;
+}
+
+int spool_open(const char *folder, int *ret_fd, struct error *err)
+{
+        if (!folder)
+                folder = getenv("TMPDIR");
+        if (!folder || !*folder)
+                folder = "/var/tmp";
+        int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        if (fd < 0) {
+                int r = open_named(folder, &fd);
+                if (r < 0) {
+                        error_errno(err, -r, "%s: cannot make a temporary file", folder);
+                        error_hint(err, "set TMPDIR to a folder with room");
+                        return r;
+                }
+        }
+        *ret_fd = fd;
+        return 0;
+}
+
+int spool_write(int fd, struct view data, struct error *err)
+{
+        int r = fd_write_full(fd, data.p, data.n);
+
+        if (r == 0)
+                return 0;
+        error_errno(err, -r, "cannot write to the temporary file");
+        if (r == -ENOSPC || r == -EDQUOT)
+                error_hint(err, "set TMPDIR to a folder with more room");
+        return r;
+}
+
+struct pipeline {
+        const struct layer_request *request;
+        struct decompressor *decompressor;
+        struct hash blob;
+        struct hash tar;
+        int fd;
+        uint64_t blob_size;
+        uint64_t tar_size;
+};
+
+static int take_tar(void *user, struct view data, struct error *err)
+{
+        struct pipeline *p = user;
+
+        hash_update(&p->tar, data.p, data.n);
+        p->tar_size += data.n;
+        return spool_write(p->fd, data, err);
+}
+
+static int take_blob(void *user, struct view data, struct error *err)
+{
+        struct pipeline *p = user;
+        const struct descriptor *d = p->request->blob;
+
+        p->blob_size += data.n;
+        if (d->has_size && p->blob_size > d->size)
+                return error_set(err, -EBADMSG, "has more than the %llu bytes it must have",
+                                 (unsigned long long)d->size);
+        hash_update(&p->blob, data.p, data.n);
+        if (p->request->progress)
+                p->request->progress(p->request->user, p->blob_size);
+        return decompressor_feed(p->decompressor, data, err);
+}
+
+/* Ends hash `h` and compares with `wanted`. */
+static int check_hash(struct hash *h, const struct digest *wanted, const char *what, struct error *err)
+{
+        struct digest actual;
+        char is[DIGEST_TEXT_MAX], must[DIGEST_TEXT_MAX];
+        int r = hash_final(h, &actual);
+
+        if (r < 0)
+                return error_set(err, r, "cannot hash the layer");
+        if (digest_equal(&actual, wanted))
+                return 0;
+        digest_format(&actual, is);
+        digest_format(wanted, must);
+        return error_set(err, -EBADMSG, "%s is %s, but must be %s", what, is, must);
+}
+
+/* The blob is checked first: a transport that cut or changed it is then named as that, and not by what the
+ * decompressor made of it. */
+static int check_all(struct pipeline *p, int fed, struct error *err)
+{
+        const struct descriptor *d = p->request->blob;
+        int r = 0;
+
+        if (fed < 0)
+                return fed;
+        if (d->has_size && p->blob_size != d->size)
+                r = error_set(err, -EBADMSG, "has %llu bytes, but must have %llu",
+                              (unsigned long long)p->blob_size, (unsigned long long)d->size);
+        if (r == 0 && d->has_digest)
+                r = check_hash(&p->blob, &d->digest, "the blob's digest", err);
+        if (r == 0)
+                r = decompressor_finish(p->decompressor, err);
+        if (r == 0)
+                r = check_hash(&p->tar, p->request->diff_id, "the uncompressed layer's digest (diff id)",
+                               err);
+        return r;
+}
+
+/* The content decides, as with every other tool of this field; the digests hold either way. */
+static void compare_type(const struct pipeline *p)
+{
+        enum compression is = decompressor_compression(p->decompressor);
+        const char *type = p->request->blob->media_type;
+        bool zstd = string_ends_with(type, "zstd"), gzip = string_ends_with(type, "gzip");
+
+        if (*type && (zstd != (is == COMPRESSION_ZSTD) || gzip != (is == COMPRESSION_GZIP)))
+                log_warning(p->request->log, "a layer of type \"%.100s\" is %s", type, compression_name(is));
+}
+
+static void pipeline_done(struct pipeline *p)
+{
+        fd_close_p(&p->fd);
+        hash_done(&p->blob);
+        hash_done(&p->tar);
+        decompressor_free(p->decompressor);
+}
+
+int layer_spool(struct image_source *source, const struct layer_request *request, int *ret_fd,
+                uint64_t *ret_size, struct error *err)
+{
+        CLEANUP(pipeline_done) struct pipeline p = {.request = request, .fd = -1};
+        const struct descriptor *d = request->blob;
+        int r = spool_open(request->spool_dir, &p.fd, err);
+
+        if (r < 0)
+                return r;
+        r = hash_init(&p.blob, d->has_digest ? d->digest.algorithm : HASH_SHA256);
+        if (r == 0)
+                r = hash_init(&p.tar, request->diff_id->algorithm);
+        if (r < 0)
+                return error_set(err, r, "cannot hash the layer");
+        r = decompressor_new(&request->limits, take_tar, &p, &p.decompressor, err);
+        if (r == 0)
+                r = source->ops->read_blob(source, d, take_blob, &p, err);
+        r = check_all(&p, r, err);
+        if (r < 0)
+                return r;
+        compare_type(&p);
+        if (lseek(p.fd, 0, SEEK_SET) < 0)
+                return error_errno(err, errno, "cannot rewind the temporary file");
+        *ret_size = p.tar_size;
+        *ret_fd = take_fd(&p.fd);
+        return 0;
+}

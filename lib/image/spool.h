@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * spool.h - where content waits on disk: unlinked files, and the pipeline that fills one with a checked layer.
+ */
+#pragma once
+
+#include "lib/image/decompress.h"
+#include "lib/image/source.h"
+
+/* Opens an unlinked file for reading and writing in `folder` (NULL: $TMPDIR, else /var/tmp); *ret_fd is the
+ * caller's.  The error names the folder. */
+int spool_open(const char *folder, int *ret_fd, struct error *err);
+
+/* Writes all of `data` at the descriptor's position. The error names a full disk as what it is. */
+int spool_write(int fd, struct view data, struct error *err);
+
+/* One layer to be fetched. */
+struct layer_request {
+        const struct descriptor *blob; /* its digest and size are checked where it has them */
+        const struct digest *diff_id;
+        struct decompress_limits limits;
+        const char *spool_dir;
+        const struct log *log;
+        /* Called for every piece of the blob. */
+        void (*progress)(void *user, uint64_t done);
+        void *user;
+};
+
+/* Streams the layer from `source`: blob digest, decompression, diff id, spool file.  *ret_fd is at position 0, and
+ * set only where everything holds; *ret_size is the tar's size. -EBADMSG, -EFBIG, or the source's error. */
+int layer_spool(struct image_source *source, const struct layer_request *request, int *ret_fd,
+                uint64_t *ret_size, struct error *err);
