@@ -76,30 +76,50 @@ static int hide_below(struct image_tree *tree, struct tree_node *top, struct err
         }
 }
 
-/* The folder in which `path` has its last component, made where it is missing; *ret_name is that component.
- */
+/* Cuts a path before its last component, which is returned; ret_folder has room for any path. */
+static const char *split_path(const char *path, char *ret_folder)
+{
+        const char *slash = strrchr(path, '/');
+        size_t n = slash ? (size_t)(slash - path) : 0;
+
+        memcpy(ret_folder, path, n);
+        ret_folder[n] = '\0';
+        return slash ? slash + 1 : path;
+}
+
+/* The folder in which `path` has its last component, made where it is missing; *ret_name is that component. */
 static int find_parent(struct image_tree *tree, const char *path, struct tree_node **ret_parent,
                        const char **ret_name, struct error *err)
 {
         char folder[IMAGE_PATH_MAX + 1];
-        const char *slash = strrchr(path, '/');
-        size_t n = slash ? (size_t)(slash - path) : 0;
 
-        memcpy(folder, path, n);
-        folder[n] = '\0';
-        *ret_name = slash ? slash + 1 : path;
+        *ret_name = split_path(path, folder);
         return tree_find_or_make_dir(tree, folder, 0755, ret_parent, err);
+}
+
+/* The folder that a marker is about, or NULL where there is none: a marker makes nothing, so it hides nothing then. */
+static int find_marked(struct image_tree *tree, const char *path, struct tree_node **ret_dir,
+                       struct error *err)
+{
+        struct tree_node *node;
+        int r = tree_find(tree->root, path, &node, err);
+
+        if (r < 0 && r != -ENOENT && r != -ENOTDIR)
+                return r;
+        *ret_dir = r == 0 && tree_node_is_dir(node) ? node : NULL;
+        return 0;
 }
 
 static int apply_whiteout(struct image_tree *tree, const struct layer_entry *entry, struct error *err)
 {
-        struct tree_node *parent;
-        const char *name;
-        int r = find_parent(tree, entry->path, &parent, &name, err);
+        char folder[IMAGE_PATH_MAX + 1];
+        struct tree_node *parent = NULL;
+        const char *name = split_path(entry->path, folder);
+        int r = find_marked(tree, folder, &parent, err);
 
         if (r < 0)
                 return r;
-        struct tree_node *node = tree_dir_find(parent, name, strlen(name));
+        struct tree_node *node = parent ? tree_dir_find(parent, name, strlen(name)) : NULL;
         if (!node)
                 return 0;
         r = hide_below(tree, node, err);
@@ -108,10 +128,10 @@ static int apply_whiteout(struct image_tree *tree, const struct layer_entry *ent
 
 static int apply_opaque(struct image_tree *tree, const struct layer_entry *entry, struct error *err)
 {
-        struct tree_node *dir;
-        int r = tree_find_or_make_dir(tree, entry->path, 0755, &dir, err);
+        struct tree_node *dir = NULL;
+        int r = find_marked(tree, entry->path, &dir, err);
 
-        return r < 0 ? r : hide_below(tree, dir, err);
+        return r == 0 && dir ? hide_below(tree, dir, err) : r;
 }
 
 /* Lets `name` in `parent` stand for `inode`, which has a link already or is consumed. */

@@ -5,7 +5,7 @@
  *     tree-dump cpio LAYER...          the ramdisk on stdout: rootfs/... and enclave/xattrs
  *     tree-dump list LAYER...          one line of JSON for each name, bytes as code points 0 to 255
  *     tree-dump user USER LAYER...     "uid gid home group..." of an image's User
- *     tree-dump stats LAYER...         counts, and this process's peak memory in KiB
+ *     tree-dump stats LAYER...         counts, and this process's peak memory in KiB, the ramdisk made and dropped
  */
 #include "lib/base/fd.h"
 #include "lib/image/ramdisk.h"
@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static int write_stdout(void *user, const void *p, size_t n, struct error *err)
@@ -25,12 +24,21 @@ static int write_stdout(void *user, const void *p, size_t n, struct error *err)
         return r < 0 ? error_errno(err, -r, "cannot write") : 0;
 }
 
-static int dump_cpio(struct image_tree *tree, struct error *err)
+static int drop(void *user, const void *p, size_t n, struct error *err)
 {
-        const struct ramdisk_sink sink = {.write = write_stdout};
+        (void)user;
+        (void)p;
+        (void)n;
+        (void)err;
+        return 0;
+}
+
+static int write_ramdisk(struct image_tree *tree, const struct ramdisk_sink *sink, uint64_t *ret_size,
+                         struct error *err)
+{
         const struct ramdisk_attr folder = {.mode = 0755};
         cleanup_ramdisk struct ramdisk *ramdisk = NULL;
-        int r = ramdisk_new(&sink, &ramdisk, err);
+        int r = ramdisk_new(sink, &ramdisk, err);
 
         if (r == 0)
                 r = image_tree_add_mount_points(tree, err);
@@ -40,7 +48,19 @@ static int dump_cpio(struct image_tree *tree, struct error *err)
                 r = ramdisk_add_dir(ramdisk, "enclave", &folder, err);
         if (r == 0)
                 r = ramdisk_add_xattrs(ramdisk, tree, "enclave/xattrs", err);
-        return r < 0 ? r : ramdisk_finish(ramdisk, err);
+        if (r == 0)
+                r = ramdisk_finish(ramdisk, err);
+        if (r == 0)
+                *ret_size = ramdisk_size(ramdisk);
+        return r;
+}
+
+static int dump_cpio(struct image_tree *tree, struct error *err)
+{
+        const struct ramdisk_sink sink = {.write = write_stdout};
+        uint64_t size;
+
+        return write_ramdisk(tree, &sink, &size, err);
 }
 
 static void print_string(const char *key, const char *text)
@@ -98,16 +118,34 @@ static int dump_list(struct image_tree *tree, struct error *err)
         return image_tree_walk(tree, print_node, NULL, err);
 }
 
+/* Peak resident memory of this program.  getrusage(2) would include what ran before exec. */
+static int peak_kib(uint64_t *ret_kib, struct error *err)
+{
+        cleanup_buf struct buf status = buf_with_max(0);
+        int r = file_read(AT_FDCWD, "/proc/self/status", 65536, &status, err);
+
+        if (r < 0)
+                return r;
+        const char *line = strstr(buf_string(&status), "VmHWM:");
+        *ret_kib = line ? strtoull(line + strlen("VmHWM:"), NULL, 10) : 0;
+        return 0;
+}
+
 static int dump_stats(struct image_tree *tree, struct error *err)
 {
-        struct image_tree_stats stats = image_tree_stats(tree);
-        struct rusage usage;
+        const struct ramdisk_sink sink = {.write = drop};
+        uint64_t size = 0;
+        uint64_t peak = 0;
+        int r = write_ramdisk(tree, &sink, &size, err);
 
-        (void)err;
-        getrusage(RUSAGE_SELF, &usage);
-        printf("{\"nodes\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"memory\":%" PRIu64
-               ",\"layers\":%u,\"peak_kib\":%ld}\n",
-               stats.n_nodes, stats.n_bytes, stats.memory, stats.n_layers, usage.ru_maxrss);
+        if (r == 0)
+                r = peak_kib(&peak, err);
+        if (r < 0)
+                return r;
+        struct image_tree_stats stats = image_tree_stats(tree);
+        printf("{\"nodes\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"memory\":%" PRIu64 ",\"layers\":%u",
+               stats.n_nodes, stats.n_bytes, stats.memory, stats.n_layers);
+        printf(",\"ramdisk\":%" PRIu64 ",\"peak_kib\":%" PRIu64 "}\n", size, peak);
         return 0;
 }
 

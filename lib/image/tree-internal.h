@@ -43,6 +43,7 @@ struct image_tree {
         int spools[IMAGE_TREE_LAYERS_MAX];
 };
 
+/* Whether the name stands for a folder. */
 static inline bool tree_node_is_dir(const struct tree_node *node)
 {
         return (node->inode->pub.mode & 0170000) == 0040000;
