@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+/* First bytes of the tags that need no second one: major type 6, values 0 to 23. */
+enum { TAG_FIRST = 0xc0, TAG_LAST = 0xd7 };
+
 /* One head as libcbor's callbacks report it. */
 struct item {
         enum cbor_kind kind;
@@ -154,6 +157,12 @@ static const char *decode(struct view rest, struct item *ret_item, size_t *ret_u
 
         if (rest.n == 0)
                 return "ends early";
+        if (rest.p[0] >= TAG_FIRST && rest.p[0] <= TAG_LAST) {
+                /* Tags 0 to 23. Older releases of libcbor (0.8 is one) take most of them, COSE's among them, for malformed. */
+                *ret_item = (struct item){.kind = CBOR_KIND_TAG, .value = rest.p[0] - TAG_FIRST};
+                *ret_used = 1;
+                return NULL;
+        }
         result = cbor_stream_decode(rest.p, rest.n, &callbacks, &item);
         switch (result.status) {
         case CBOR_DECODER_NEDATA:
@@ -170,13 +179,18 @@ static const char *decode(struct view rest, struct item *ret_item, size_t *ret_u
         return NULL;
 }
 
-void cbor_fail(struct cbor_reader *r, const char *problem)
+static void fail_at(struct cbor_reader *r, size_t at, const char *problem)
 {
         if (r->problem)
                 return;
         r->problem = problem;
-        r->problem_at = r->at.at;
+        r->problem_at = at;
         r->at.failed = true;
+}
+
+void cbor_fail(struct cbor_reader *r, const char *problem)
+{
+        fail_at(r, r->last, problem);
 }
 
 /* Takes the next item of any kind; kind NONE once failed. */
@@ -189,6 +203,7 @@ static struct item take_any(struct cbor_reader *r)
         if (r->problem)
                 return item;
         problem = decode(cursor_rest(&r->at), &item, &used);
+        r->last = r->at.at;
         if (problem)
                 cbor_fail(r, problem);
         else
@@ -202,7 +217,7 @@ static struct item take(struct cbor_reader *r, enum cbor_kind kind, const char *
         enum cbor_kind next = cbor_peek(r);
 
         if (next != kind && next != CBOR_KIND_NONE)
-                cbor_fail(r, problem);
+                fail_at(r, r->at.at, problem);
         return take_any(r);
 }
 

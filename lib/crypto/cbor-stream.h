@@ -33,6 +33,7 @@ enum cbor_kind {
 
 struct cbor_reader {
         struct cursor at;
+        size_t last;         /* where the item taken last begins */
         const char *problem; /* NULL, or what was wrong first; static text */
         size_t problem_at;   /* the byte where that item begins */
 };

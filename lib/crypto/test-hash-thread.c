@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/crypto/hash-thread.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum { BLOCK = 2 * HASH_THREAD_MIN };
+
+/* Blocks of changing sizes on both sides of the threshold, in two buffers used in turn. */
+static void hash_in_blocks(struct hash_thread *t, struct hash *plain)
+{
+        static uint8_t buffers[2][BLOCK];
+
+        for (unsigned int i = 0; i < 40; i++) {
+                uint8_t *block = buffers[i % 2];
+                size_t n = i % 3 == 0 ? BLOCK - i : i % 3 == 1 ? HASH_THREAD_MIN - 1 - i : 0;
+
+                memset(block, (int)i, n);
+                hash_thread_update(t, block, n);
+                hash_update(plain, block, n);
+        }
+}
+
+static void a_thread_hashes_as_the_caller_does(void **state)
+{
+        cleanup_hash_thread struct hash_thread *t = NULL;
+        cleanup_hash struct hash plain = HASH_NONE, fork = HASH_NONE;
+        struct digest a, b, c;
+        (void)state;
+
+        assert_int_equal(hash_thread_new(HASH_SHA384, &t), 0);
+        assert_int_equal(hash_init(&plain, HASH_SHA384), 0);
+        hash_in_blocks(t, &plain);
+        assert_int_equal(hash_thread_copy(t, &fork), 0);
+        assert_int_equal(hash_thread_final(t, &a), 0);
+        assert_int_equal(hash_final(&plain, &b), 0);
+        assert_int_equal(hash_final(&fork, &c), 0);
+        assert_true(digest_equal(&a, &b));
+        assert_true(digest_equal(&a, &c));
+}
+
+/* The fallback: a process that may not have a thread more (root isn't bound by this limit, so uid 65534 is). */
+static void without_a_thread_the_caller_hashes(void **state)
+{
+        cleanup_hash_thread struct hash_thread *t = NULL;
+        cleanup_hash struct hash plain = HASH_NONE;
+        struct rlimit none = {0, 0};
+        struct digest a, b;
+        (void)state;
+
+        if (getuid() == 0 && seteuid(65534) < 0)
+                skip();
+        assert_int_equal(setrlimit(RLIMIT_NPROC, &none), 0);
+        assert_int_equal(hash_thread_new(HASH_SHA384, &t), 0);
+        assert_int_equal(hash_init(&plain, HASH_SHA384), 0);
+        hash_in_blocks(t, &plain);
+        assert_int_equal(hash_thread_final(t, &a), 0);
+        assert_int_equal(hash_final(&plain, &b), 0);
+        assert_true(digest_equal(&a, &b));
+}
+
+static void a_thread_with_work_in_flight_can_be_freed(void **state)
+{
+        static uint8_t block[BLOCK];
+        struct hash_thread *t = NULL;
+        (void)state;
+
+        assert_int_equal(hash_thread_new(HASH_SHA256, &t), 0);
+        hash_thread_update(t, block, sizeof(block));
+        hash_thread_free(t);
+}
+
+int main(void)
+{
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_thread_hashes_as_the_caller_does),
+                cmocka_unit_test(a_thread_with_work_in_flight_can_be_freed),
+                cmocka_unit_test(without_a_thread_the_caller_hashes),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
