@@ -65,7 +65,7 @@ static const char *what_it_is(struct view head)
         for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
                 if (has(head, 0, kinds[i].bytes, kinds[i].n))
                         return kinds[i].what;
-        return head.n ? "none" : "empty";
+        return head.n ? "of no known kind" : "empty";
 }
 
 static int check_x86(struct view head, struct error *err)
