@@ -27,10 +27,29 @@ typedef int (*open_fn)(const struct image_uri *uri, const struct image_options *
                        struct image_source **ret_source, struct image_content *ret_content,
                        struct error *err);
 
+/* A plain name: the engine where it has the image, else the registry.  An engine that has it and fails to deliver is
+ * an error: the registry's image of that name may be another one. */
+static int open_name(const struct image_uri *uri, const struct image_options *options,
+                     struct image_source **ret_source, struct image_content *ret_content, struct error *err)
+{
+        struct error engine = {0}, registry = {0};
+        int r = docker_engine_open(uri, options, ret_source, ret_content, &engine);
+
+        if (r == 0)
+                return 0;
+        if (r != -ENOENT && r != -EHOSTDOWN)
+                return error_set(err, r, "%s", error_text(&engine));
+        log_debug(options->log, "%s; asking the registry", error_text(&engine));
+        r = registry_open(uri, options, ret_source, ret_content, &registry);
+        if (r < 0)
+                return error_set(err, r, "%s; and %s", error_text(&registry), error_text(&engine));
+        return 0;
+}
+
 static const open_fn openers[] = {
-        [IMAGE_TRANSPORT_DOCKER_ARCHIVE] = docker_archive_open,
-        [IMAGE_TRANSPORT_OCI] = oci_layout_open,
-        [IMAGE_TRANSPORT_OCI_ARCHIVE] = oci_archive_open,
+        [IMAGE_TRANSPORT_NAME] = open_name,         [IMAGE_TRANSPORT_DOCKER_DAEMON] = docker_engine_open,
+        [IMAGE_TRANSPORT_REGISTRY] = registry_open, [IMAGE_TRANSPORT_DOCKER_ARCHIVE] = docker_archive_open,
+        [IMAGE_TRANSPORT_OCI] = oci_layout_open,    [IMAGE_TRANSPORT_OCI_ARCHIVE] = oci_archive_open,
 };
 
 static int open_image(struct image *image, struct error *err)
@@ -42,10 +61,6 @@ static int open_image(struct image *image, struct error *err)
         if (r < 0)
                 return r;
         progress_report_now(&meter, &(struct image_progress){.phase = IMAGE_PHASE_RESOLVE});
-        if (uri.transport >= ARRAY_SIZE(openers) || !openers[uri.transport])
-                return error_set(err, -ENOTSUP,
-                                 "%.400s: only docker-archive:, oci: and oci-archive: can be read",
-                                 image->uri);
         r = openers[uri.transport](&uri, &image->options, &image->source, &image->content, err);
         if (r < 0) {
                 error_wrap(err, "%.400s", image->uri);

@@ -61,6 +61,7 @@ struct image_options {
         /* Called at most about ten times per second and at the end of each layer. NULL: nobody looks. */
         void (*progress)(void *user, const struct image_progress *progress);
         void *progress_user;
+        unsigned stall_seconds;  /* without a byte from a registry, after which it is given up; 0: 60 */
         const char *spool_dir;   /* where layers wait; NULL: $TMPDIR, else /var/tmp */
         uint64_t max_layer_size; /* bytes of one uncompressed layer; 0: 64 GiB */
         uint64_t max_image_size; /* bytes of all of them; 0: 256 GiB */

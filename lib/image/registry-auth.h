@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * registry-auth.h - credentials for registries: where people keep them, and what a registry asks for.
+ *
+ * Files: containers-auth.json(5) and Docker's config.json: {"auths": {"HOST[/NAMESPACE[/REPOSITORY]]": {"auth":
+ * base64(USER:PASSWORD), "identitytoken": ...}}}.  Helper programs ("credHelpers", "credsStore") are never run.
+ * Challenges: RFC 7235 and the distribution project's token specification.
+ */
+#pragma once
+
+#include "lib/base/cleanup.h"
+#include "lib/base/error.h"
+#include "lib/base/log.h"
+#include "lib/base/view.h"
+
+#include <stdbool.h>
+
+enum { AUTHFILE_SIZE_MAX = 1024 * 1024 };
+
+/* All NULL: anonymous.  Strings are wiped when freed. */
+struct registry_credentials {
+        char *user;
+        char *password;
+        char *identity_token; /* instead of a password */
+};
+
+/* Looks for `domain`/`path` in the given file, or where `authfile` is NULL in $REGISTRY_AUTH_FILE, else in
+ * $XDG_RUNTIME_DIR/containers/auth.json, $XDG_CONFIG_HOME/containers/auth.json (or below ~/.config) and
+ * $DOCKER_CONFIG/config.json (or below ~/.docker), in this order; within a file the most specific key wins.  A file
+ * named by argument or REGISTRY_AUTH_FILE must exist.  Nothing found is success, with all members NULL.
+ * -EBADMSG for a malformed file, with its name. */
+int registry_credentials_find(const char *authfile, const char *domain, const char *path,
+                              const struct log *log, struct registry_credentials *ret_credentials,
+                              struct error *err);
+
+/* The same in the text of one such file; -ENOENT where it has no entry for it. */
+int registry_credentials_parse(struct view json, const char *domain, const char *path, const struct log *log,
+                               struct registry_credentials *ret_credentials, struct error *err);
+
+/* Wipes and frees the members. Safe on an all-zero struct. */
+void registry_credentials_done(struct registry_credentials *credentials);
+#define cleanup_registry_credentials CLEANUP(registry_credentials_done)
+
+enum auth_scheme {
+        AUTH_NONE, /* nothing that we know */
+        AUTH_BASIC,
+        AUTH_BEARER,
+};
+
+/* Strings are NULL where absent. */
+struct auth_challenge {
+        enum auth_scheme scheme;
+        char *realm;
+        char *service;
+        char *scope;
+};
+
+/* Reads the values of WWW-Authenticate headers, one per line, and gives the best scheme offered (Bearer before
+ * Basic); unknown schemes are passed over.  -EBADMSG for a Bearer without realm. */
+int auth_challenge_parse(const char *headers, struct auth_challenge *ret_challenge, struct error *err);
+
+/* Frees the members. Safe on an all-zero struct. */
+void auth_challenge_done(struct auth_challenge *challenge);
+#define cleanup_auth_challenge CLEANUP(auth_challenge_done)
+
+/* "Basic base64(user:password)" on the heap, for the caller to wipe and free; NULL when out of memory. */
+char *auth_basic_header(const struct registry_credentials *credentials);
+
+/* Overwrites and frees a string. NULL-safe. */
+void auth_wipe_string(char *s);
+DEFINE_CLEANUP(cleanup_secret_p, char *, auth_wipe_string)
+#define cleanup_secret CLEANUP(cleanup_secret_p)
