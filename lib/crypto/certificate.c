@@ -251,14 +251,17 @@ static int read_fields(const X509_NAME *name, struct name_fields *ret_fields, st
 
 int certificate_info_init(struct certificate_info *ret_info, const struct certificate *c, struct error *err)
 {
-        cleanup_certificate_info struct certificate_info info = {0};
+        struct certificate_info info = {0};
         const ASN1_BIT_STRING *signature = NULL;
         int r = read_fields(X509_get_issuer_name(c->x509), &info.issuer, err);
 
-        if (r == 0)
-                r = read_fields(X509_get_subject_name(c->x509), &info.subject, err);
         if (r < 0)
                 return r;
+        r = read_fields(X509_get_subject_name(c->x509), &info.subject, err);
+        if (r < 0) {
+                name_fields_done(&info.issuer);
+                return r;
+        }
         format_time(c->not_before, info.not_before, sizeof(info.not_before));
         format_time(c->not_after, info.not_after, sizeof(info.not_after));
         info.signature_algorithm = OBJ_nid2ln(X509_get_signature_nid(c->x509));
@@ -267,7 +270,6 @@ int certificate_info_init(struct certificate_info *ret_info, const struct certif
                 info.signature =
                         view_of(ASN1_STRING_get0_data(signature), (size_t)ASN1_STRING_length(signature));
         *ret_info = info;
-        info = (struct certificate_info){0};
         return 0;
 }
 

@@ -4,7 +4,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/text.h"
 
-#include <string.h>
+#include <stdio.h>
 
 static const struct {
         const char *name;
@@ -81,12 +81,9 @@ bool digest_equal(const struct digest *a, const struct digest *b)
 
 void digest_format(const struct digest *d, char ret_text[static DIGEST_TEXT_MAX])
 {
-        const char *name = digest_algorithm_name(d->algorithm);
-        size_t n = strlen(name);
+        int n = snprintf(ret_text, DIGEST_TEXT_MAX, "%s:", digest_algorithm_name(d->algorithm));
 
-        memcpy(ret_text, name, n);
-        ret_text[n] = ':';
-        hex_encode(d->bytes, digest_size(d->algorithm), ret_text + n + 1);
+        hex_encode(d->bytes, digest_size(d->algorithm), ret_text + n);
 }
 
 void digest_hex(const struct digest *d, char ret_hex[static DIGEST_HEX_MAX])

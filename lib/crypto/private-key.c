@@ -14,8 +14,10 @@ struct private_key {
         const struct curve *curve;
 };
 
-/* Longest ECDSA signature in DER, for P-521. */
-enum { DER_SIGNATURE_MAX = 160 };
+enum {
+        DER_SIGNATURE_MAX = 160,      /* longest ECDSA signature in DER, for P-521 */
+        FILE_ROOM = 3 * PEM_FILE_MAX, /* all that file_read() can want, its own slack included */
+};
 
 /* OpenSSL asks for a passphrase: the key is encrypted.  Remember it and give none. */
 static int note_passphrase(char *buffer, int size, int writing, void *user)
@@ -74,11 +76,11 @@ int private_key_parse(struct view pem, struct private_key **ret_key, struct erro
 
 int private_key_read(int dirfd, const char *path, struct private_key **ret_key, struct error *err)
 {
-        cleanup_buf struct buf pem = buf_with_max(3 * PEM_FILE_MAX);
+        cleanup_buf struct buf pem = buf_with_max(FILE_ROOM);
         int r;
 
-        /* All the room that file_read() can want: the buffer never moves, so no unwiped copy stays behind. */
-        if (buf_reserve(&pem, 3 * PEM_FILE_MAX) < 0)
+        /* The buffer never moves, so no unwiped copy stays behind. */
+        if (buf_reserve(&pem, FILE_ROOM) < 0)
                 return error_oom(err);
         r = file_read(dirfd, path, PEM_FILE_MAX, &pem, err);
         if (r == 0) {

@@ -210,7 +210,7 @@ static int pass_run(struct pass *pass, struct error *err)
 int eif_measure(const struct eif *eif, eif_sink_fn sink, void *user, struct eif_measured *ret_measured,
                 struct error *err)
 {
-        cleanup_free uint8_t *blocks = malloc(2 * MEASURE_BLOCK);
+        cleanup_free uint8_t *blocks = malloc(2 * (size_t)MEASURE_BLOCK);
         /* Declared behind the blocks, hence released before them: the hashing threads still read them. */
         cleanup_measure struct measure *measure = NULL;
         cleanup_eif_measured struct eif_measured measured = {

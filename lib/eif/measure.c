@@ -128,7 +128,7 @@ static int pcr_of_thread(struct hash_thread *t, struct digest *ret_pcr)
 
 int measure_pcrs(struct measure *m, struct eif_pcrs *ret_pcrs)
 {
-        struct eif_pcrs pcrs;
+        struct eif_pcrs pcrs = {0};
         struct hash boot = HASH_NONE;
         int r = m->failed;
 

@@ -126,7 +126,7 @@ static int decode_entries(struct view section, struct buf *pem, struct buf *mess
 
 int eif_signature_decode(struct view section, struct eif_signature *ret_signature, struct error *err)
 {
-        cleanup_eif_signature struct eif_signature s = {.message = buf_with_max(EIF_SIGNATURE_MAX)};
+        struct eif_signature s = {.message = buf_with_max(EIF_SIGNATURE_MAX)};
         cleanup_buf struct buf pem = buf_with_max(EIF_SIGNATURE_MAX);
         int r;
 
@@ -134,16 +134,16 @@ int eif_signature_decode(struct view section, struct eif_signature *ret_signatur
                 return error_set(err, -EBADMSG, "the signature section has %zu bytes, more than %d",
                                  section.n, EIF_SIGNATURE_MAX);
         r = decode_entries(section, &pem, &s.message, &s.n, err);
-        if (r < 0)
-                return r;
-        r = certificate_parse(buf_view(&pem), &s.certificate, err);
-        if (r < 0) {
-                error_wrap(err, "the signature section's certificate");
-                return r;
+        if (r == 0) {
+                r = certificate_parse(buf_view(&pem), &s.certificate, err);
+                if (r < 0)
+                        error_wrap(err, "the signature section's certificate");
         }
-        *ret_signature = s;
-        s = (struct eif_signature){0};
-        return 0;
+        if (r == 0)
+                *ret_signature = s;
+        else
+                eif_signature_done(&s);
+        return r;
 }
 
 void eif_signature_done(struct eif_signature *s)

@@ -192,10 +192,11 @@ static void custom_metadata_is_any_json_up_to_its_limit(void **state)
 /* A bzImage's first sectors, with a release behind them. */
 static void make_bzimage(uint8_t head[static 0x400])
 {
+        static const uint8_t magic[] = {0x55, 0xaa, 0, 0, 'H', 'd', 'r', 'S'};
         static const char version[] = "6.1.0-18-cloud-amd64 (builder@host) #1 SMP";
 
         memset(head, 0, 0x400);
-        memcpy(head + 0x1fe, "\x55\xaaxxHdrS", 8);
+        memcpy(head + 0x1fe, magic, sizeof(magic));
         head[0x20e] = 0x80; /* at 0x200 + 0x80 */
         head[0x211] = 1;
         memcpy(head + 0x280, version, sizeof(version));
@@ -203,6 +204,7 @@ static void make_bzimage(uint8_t head[static 0x400])
 
 static void only_kernels_that_boot_pass(void **state)
 {
+        static const uint8_t magic[] = {'A', 'R', 'M', 0x64};
         uint8_t head[0x400], arm[64] = {0};
         cleanup_free char *release = NULL;
         struct error err = {0};
@@ -219,7 +221,7 @@ static void only_kernels_that_boot_pass(void **state)
         assert_int_equal(eif_kernel_check(view_of(head, sizeof(head)), 0, &err), -EBADMSG);
         assert_non_null(strstr(error_text(&err), "a zImage"));
 
-        memcpy(arm + 0x38, "ARM\x64", 4);
+        memcpy(arm + 0x38, magic, sizeof(magic));
         assert_int_equal(eif_kernel_check(view_of(arm, sizeof(arm)), EIF_FLAG_AARCH64, &err), -EBADMSG);
         assert_non_null(strstr(error_text(&err), "text_offset is 0"));
         arm[10] = 0x20;

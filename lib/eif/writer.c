@@ -51,7 +51,7 @@ int eif_writer_new(int fd, uint16_t flags, struct eif_writer **ret_writer, struc
         w->header.default_memory = DEFAULT_MEMORY;
         w->header.default_cpus = DEFAULT_CPUS;
         w->offset = EIF_HEADER_SIZE;
-        w->block = w->blocks = malloc(2 * MEASURE_BLOCK);
+        w->block = w->blocks = malloc(2 * (size_t)MEASURE_BLOCK);
         if (!w->blocks || measure_new(&w->measure) < 0)
                 return error_oom(err);
         *ret_writer = take_pointer(&w);
