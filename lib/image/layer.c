@@ -507,9 +507,17 @@ static int read_entry(struct layer *layer, uint64_t header_at, struct layer_entr
         return 1;
 }
 
+/* Where the next header begins, as far as one can tell before it is read. */
+static uint64_t expected_header_at(const struct layer *layer)
+{
+        return layer->next_header_known ? layer->next_header_at
+                                        : (uint64_t)archive_filter_bytes(layer->archive, 0);
+}
+
 /* libarchive's next header: 1, 0 at the end, or negative. */
 static int next_header(struct layer *layer, struct error *err)
 {
+        uint64_t at = expected_header_at(layer);
         int r = archive_read_next_header2(layer->archive, layer->entry);
 
         if (r == ARCHIVE_EOF)
@@ -518,8 +526,8 @@ static int next_header(struct layer *layer, struct error *err)
         if (r == ARCHIVE_OK || (r == ARCHIVE_WARN && archive_errno(layer->archive) == EILSEQ))
                 return 1;
         const char *text = archive_error_string(layer->archive);
-        return error_set(err, -EBADMSG, "the tar is damaged or truncated at byte %lld: %s",
-                         (long long)archive_read_header_position(layer->archive), text ? text : "bad header");
+        return error_set(err, -EBADMSG, "the tar is damaged or truncated at byte %llu: %s",
+                         (unsigned long long)at, text ? text : "bad header");
 }
 
 static int next_entry(struct layer *layer, struct layer_entry *ret_entry, struct error *err)
