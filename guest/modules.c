@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/modules.h"
+
+#include "lib/base/fd.h"
+#include "lib/base/text.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int is_module(const struct dirent *entry)
+{
+        return string_ends_with(entry->d_name, ".ko");
+}
+
+static int load_one(int folder, const char *name, struct failure *f)
+{
+        cleanup_fd int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+
+        if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST))
+                return failure_set(f, errno, name, "load a kernel module");
+        unlinkat(folder, name, 0);
+        return 0;
+}
+
+int modules_load(const char *folder, struct failure *f)
+{
+        cleanup_fd int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct dirent **entries;
+        int r = 0;
+
+        if (fd < 0)
+                return errno == ENOENT ? 0 : failure_set(f, errno, folder, "open the kernel modules");
+        int n = scandir(folder, &entries, is_module, alphasort);
+        if (n < 0)
+                return failure_set(f, errno, folder, "list the kernel modules");
+        for (int i = 0; i < n; i++) {
+                if (r == 0)
+                        r = load_one(fd, entries[i]->d_name, f);
+                free(entries[i]);
+        }
+        free(entries);
+        if (r == 0)
+                rmdir(folder);
+        return r;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pid1.h - what init does while the workload runs: reap, pass signals on, tell how it ended. */
+#pragma once
+
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+
+#include "guest/control.h"
+
+#include <sys/types.h>
+
+struct pid1;
+
+/* Gets ready to learn of ended children: from here on SIGCHLD is blocked, and none is missed. `control` and `log` must
+ * outlive it; free with pid1_free(). */
+int pid1_new(struct loop *loop, struct control *control, const struct log *log, struct pid1 **ret_pid1,
+             struct error *err);
+
+/* Runs until the workload ended, the parent was told, and has closed the control channel or let a while pass.
+ * `stop_signal` is what SHUTDOWN sends. Reaps whatever ends. Returns 0 or -errno. */
+int pid1_run(struct pid1 *pid1, pid_t workload, unsigned int stop_signal, struct error *err);
+
+/* NULL-safe. */
+void pid1_free(struct pid1 *pid1);
+DEFINE_CLEANUP(cleanup_pid1_p, struct pid1 *, pid1_free)
+#define cleanup_pid1 CLEANUP(cleanup_pid1_p)
