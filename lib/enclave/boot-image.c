@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/enclave/boot-image.h"
+
+#include "lib/enclave/ramdisk-size.h"
+#include "lib/enclave/state.h"
+
+#include "lib/base/fd.h"
+#include "lib/base/text.h"
+#include "lib/eif/eif.h"
+#include "lib/eif/kernel.h"
+#include "lib/eif/signature.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+        MIB = 1024 * 1024,
+        KERNEL_INIT_SIZE_AT = 0x260,   /* le32, boot protocol 2.10: bytes that the kernel needs to unpack */
+        KERNEL_MEMORY_MIN = 32 * MIB,  /* what we count for a kernel that says nothing, or nonsense */
+        KERNEL_MEMORY_MAX = 256 * MIB, /**/
+        FIXED_MEMORY_MIB = 48,   /* tables, buffers, reserves of a running kernel, and a small workload */
+        PER_CENT_FOR_TABLES = 2, /* one struct page of 64 bytes for each page of 4096, and a little */
+        RAMDISK_ALIGN = 4,       /* the kernel wants an archive's first header aligned */
+};
+
+/* What the sink knows while the file streams by. */
+struct copier {
+        const struct eif *eif;
+        int kernel_fd;
+        int initrd_fd;
+        uint64_t initrd_size;
+        uint64_t unpacked;
+        size_t section; /* of the ramdisk that `walk` is in */
+        bool in_ramdisk;
+        struct ramdisk_size walk;
+        struct buf kernel_head;
+};
+
+/* ---- temporary files ---- */
+
+/* A fresh file with no name, for reading and writing. */
+static int make_unnamed(int *ret_fd, struct error *err)
+{
+        const char *folder = getenv("TMPDIR");
+        cleanup_free char *path =
+                string_printf("%s/coffer-XXXXXX", folder && folder[0] ? folder : "/var/tmp");
+
+        if (!path)
+                return error_oom(err);
+        int fd = mkostemp(path, O_CLOEXEC);
+        if (fd < 0)
+                return error_errno(err, errno, "%s: cannot make a temporary file", path);
+        unlink(path);
+        *ret_fd = fd;
+        return 0;
+}
+
+/* Opens the file again, for reading only, and lets a QEMU that runs as another user do the same; then nobody has it
+ * open for writing any more. */
+static int make_read_only(int *fd, struct error *err)
+{
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", *fd);
+        if (fchmod(*fd, 0444) < 0)
+                return error_errno(err, errno, "temporary file");
+        int reader = open(path, O_RDONLY | O_CLOEXEC);
+        if (reader < 0)
+                return error_errno(err, errno, "temporary file");
+        fd_close_p(fd);
+        *fd = reader;
+        return 0;
+}
+
+/* ---- copying while measuring ---- */
+
+static int copy_error(int r, struct error *err)
+{
+        return error_errno(err, -r, "cannot copy the image into a temporary file (TMPDIR sets the folder)");
+}
+
+static int end_ramdisk(struct copier *copier)
+{
+        static const uint8_t zeros[RAMDISK_ALIGN] = {0};
+        size_t pad = (RAMDISK_ALIGN - copier->initrd_size % RAMDISK_ALIGN) % RAMDISK_ALIGN;
+
+        if (!copier->in_ramdisk)
+                return 0;
+        copier->in_ramdisk = false;
+        copier->unpacked += ramdisk_size_unpacked(&copier->walk);
+        copier->initrd_size += pad;
+        return fd_write_full(copier->initrd_fd, zeros, pad);
+}
+
+static int take_ramdisk(struct copier *copier, size_t section, struct view piece, struct error *err)
+{
+        int r = 0;
+
+        if (!copier->in_ramdisk || copier->section != section) {
+                if ((r = end_ramdisk(copier)) < 0)
+                        return copy_error(r, err);
+                copier->walk = ramdisk_size_new();
+                copier->section = section;
+                copier->in_ramdisk = true;
+        }
+        ramdisk_size_feed(&copier->walk, piece);
+        copier->initrd_size += piece.n;
+        r = fd_write_full(copier->initrd_fd, piece.p, piece.n);
+        return r < 0 ? copy_error(r, err) : 0;
+}
+
+static int take_kernel(struct copier *copier, struct view piece, struct error *err)
+{
+        size_t room = EIF_KERNEL_HEAD - copier->kernel_head.n;
+        int r = buf_append(&copier->kernel_head, piece.p, piece.n < room ? piece.n : room);
+
+        if (r < 0)
+                return error_oom(err);
+        r = fd_write_full(copier->kernel_fd, piece.p, piece.n);
+        return r < 0 ? copy_error(r, err) : 0;
+}
+
+static int sink(void *user, size_t section, struct view piece, struct error *err)
+{
+        struct copier *copier = user;
+        enum eif_section_type type = eif_header(copier->eif)->section[section].type;
+
+        if (type == EIF_SECTION_KERNEL)
+                return take_kernel(copier, piece, err);
+        if (type == EIF_SECTION_RAMDISK)
+                return take_ramdisk(copier, section, piece, err);
+        return 0;
+}
+
+/* ---- what the small sections say ---- */
+
+static void take_ports(const json_t *metadata, struct boot_image *image)
+{
+        const json_t *config = json_object_get(json_object_get(metadata, "DockerInfo"), "Config");
+        json_t *ports = json_object_get(config, "ExposedPorts");
+        const char *key;
+        json_t *value;
+
+        json_object_foreach (ports, key, value) {
+                char number[8];
+                uint64_t port;
+                size_t n = strcspn(key, "/");
+                if (n >= sizeof(number) || (key[n] && strcmp(key + n, "/tcp") != 0))
+                        continue;
+                memcpy(number, key, n);
+                number[n] = '\0';
+                if (parse_u64(number, 65535, &port) && port > 0 && image->n_ports < ENCLAVE_PORTS_MAX)
+                        image->ports[image->n_ports++] = (uint16_t)port;
+        }
+}
+
+/* Metadata isn't measured and is for people: what cannot be read there is simply not known. */
+static void take_metadata(const struct eif_measured *measured, struct boot_image *image)
+{
+        struct view text = buf_view(&measured->metadata);
+        cleanup_json json_t *metadata = json_loadb((const char *)text.p, text.n, 0, NULL);
+        const char *name = json_string_value(json_object_get(metadata, "ImageName"));
+
+        if (name && strlen(name) < sizeof(image->name))
+                memcpy(image->name, name, strlen(name) + 1);
+        take_ports(metadata, image);
+}
+
+static int take_cmdline(const struct eif_measured *measured, struct boot_image *image, struct error *err)
+{
+        struct view text = buf_view(&measured->cmdline);
+
+        while (text.n > 0 && (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == '\0'))
+                text.n--;
+        if (view_has_nul(text))
+                return error_set(err, -EBADMSG, "the command line has a NUL in it");
+        image->cmdline = view_to_string(text);
+        return image->cmdline ? 0 : error_oom(err);
+}
+
+static int take_signature(const struct eif_measured *measured, struct boot_image *image, struct error *err)
+{
+        cleanup_eif_signature struct eif_signature signature = {0};
+        struct digest pcr8;
+        int r = eif_verify_signature(measured, (int64_t)time(NULL), err);
+
+        if (r == -ENODATA)
+                return 0;
+        if (r < 0 || (r = eif_signature_decode(buf_view(&measured->signature), &signature, err)) < 0 ||
+            (r = eif_pcr8(signature.certificate, &pcr8)) < 0)
+                return r;
+        memcpy(image->pcr8, pcr8.bytes, ENCLAVE_PCR_SIZE);
+        image->has_pcr8 = true;
+        return 0;
+}
+
+static void take_pcrs(const struct eif_measured *measured, struct boot_image *image)
+{
+        memcpy(image->pcr0, measured->pcrs.pcr0.bytes, ENCLAVE_PCR_SIZE);
+        memcpy(image->pcr1, measured->pcrs.pcr1.bytes, ENCLAVE_PCR_SIZE);
+        memcpy(image->pcr2, measured->pcrs.pcr2.bytes, ENCLAVE_PCR_SIZE);
+}
+
+static uint64_t kernel_memory(struct view head)
+{
+        struct view field;
+        uint32_t size = 0;
+
+        if (view_slice(head, KERNEL_INIT_SIZE_AT, 4, &field)) {
+                struct cursor c = cursor_of(field);
+                size = cursor_le32(&c);
+        }
+        return size >= KERNEL_MEMORY_MIN && size <= KERNEL_MEMORY_MAX ? size : KERNEL_MEMORY_MIN;
+}
+
+/* ---- all of it ---- */
+
+static int measure(const struct eif *eif, struct copier *copier, struct boot_image *image, struct error *err)
+{
+        cleanup_eif_measured struct eif_measured measured = {0};
+        int r;
+
+        if ((r = eif_measure(eif, sink, copier, &measured, err)) < 0)
+                return r;
+        if ((r = end_ramdisk(copier)) < 0)
+                return copy_error(r, err);
+        if ((r = eif_verify_crc(eif, &measured, err)) < 0 ||
+            (r = eif_kernel_check(buf_view(&copier->kernel_head), eif_header(eif)->flags, err)) < 0 ||
+            (r = take_signature(&measured, image, err)) < 0 || (r = take_cmdline(&measured, image, err)) < 0)
+                return r;
+        take_metadata(&measured, image);
+        take_pcrs(&measured, image);
+        image->kernel_memory = kernel_memory(buf_view(&copier->kernel_head));
+        image->initrd_size = copier->initrd_size;
+        image->unpacked_size = copier->unpacked;
+        return 0;
+}
+
+static int check_architecture(const struct eif *eif, struct error *err)
+{
+#if defined(__aarch64__)
+        bool same = eif_header(eif)->flags & EIF_FLAG_AARCH64;
+#else
+        bool same = !(eif_header(eif)->flags & EIF_FLAG_AARCH64);
+#endif
+        return same ? 0
+                    : error_set(err, -ENOEXEC, "it is an image for %s, which this machine is not",
+                                eif_header(eif)->flags & EIF_FLAG_AARCH64 ? "aarch64" : "x86_64");
+}
+
+static int open_copy(int fd, struct boot_image *image, struct error *err)
+{
+        cleanup_eif struct eif *eif = NULL;
+        cleanup_buf struct buf head = buf_with_max(EIF_KERNEL_HEAD);
+        int r;
+
+        if ((r = eif_open(fd, &eif, err)) < 0 || (r = check_architecture(eif, err)) < 0 ||
+            (r = make_unnamed(&image->kernel_fd, err)) < 0 || (r = make_unnamed(&image->initrd_fd, err)) < 0)
+                return r;
+        struct copier copier = {
+                .eif = eif,
+                .kernel_fd = image->kernel_fd,
+                .initrd_fd = image->initrd_fd,
+                .kernel_head = head,
+        };
+        r = measure(eif, &copier, image, err);
+        head = copier.kernel_head;
+        if (r < 0 || (r = make_read_only(&image->kernel_fd, err)) < 0 ||
+            (r = make_read_only(&image->initrd_fd, err)) < 0)
+                return r;
+        if (image->initrd_size == 0)
+                fd_close_p(&image->initrd_fd);
+        return 0;
+}
+
+int boot_image_open(const char *path, struct boot_image *ret_image, struct error *err)
+{
+        cleanup_boot_image struct boot_image image = BOOT_IMAGE_NONE;
+        cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        int r = fd < 0 ? error_errno(err, errno, "%s", path) : 0;
+
+        if (r < 0)
+                return r;
+        if ((r = open_copy(fd, &image, err)) < 0) {
+                error_wrap(err, "%s", path);
+                return r;
+        }
+        *ret_image = image;
+        image = BOOT_IMAGE_NONE;
+        return 0;
+}
+
+void boot_image_done(struct boot_image *image)
+{
+        fd_close_p(&image->kernel_fd);
+        fd_close_p(&image->initrd_fd);
+        free(take_pointer(&image->cmdline));
+}
+
+/*
+ * While the kernel unpacks the ramdisks it holds both forms.  Its root is a tmpfs that takes at most half of what is
+ * left when it is made, unless the command line asks for ramfs, which has no limit.  The rest was measured with the
+ * distribution's kernel: what it needs beside its own code is well within FIXED_MEMORY_MIB.
+ */
+unsigned boot_image_min_mib(const struct boot_image *image)
+{
+        uint64_t unpacked = image->unpacked_size / MIB + 1;
+        uint64_t root = boot_image_has_word(image, "rootfstype=ramfs") ? unpacked : 2 * unpacked;
+        uint64_t mib = image->initrd_size / MIB + 1 + root + image->kernel_memory / MIB + FIXED_MEMORY_MIB;
+
+        mib += mib * PER_CENT_FOR_TABLES / 100;
+        return mib < UINT_MAX ? (unsigned)mib : UINT_MAX;
+}
+
+bool boot_image_has_word(const struct boot_image *image, const char *word)
+{
+        size_t n = strlen(word);
+
+        for (const char *p = image->cmdline; p && *p; p += strcspn(p, " ")) {
+                p += strspn(p, " ");
+                if (strncmp(p, word, n) == 0 && (p[n] == ' ' || p[n] == '\0'))
+                        return true;
+        }
+        return false;
+}

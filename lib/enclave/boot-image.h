@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * boot-image.h - an enclave image file made ready to boot: checked, and copied so that nobody can change it any more.
+ *
+ * Copy in, verify, use the copy: the kernel and the ramdisks are written into unlinked temporary files while they are
+ * measured, and the machine boots those.
+ */
+#pragma once
+
+#include "lib/enclave/enclave.h"
+
+struct boot_image {
+        int kernel_fd; /* read-only, at no name */
+        int initrd_fd; /* all ramdisks, one behind the other; -1 where there is none */
+        char *cmdline;
+        char name[ENCLAVE_NAME_MAX]; /* ImageName of the metadata, "" where it has none */
+        uint16_t ports[ENCLAVE_PORTS_MAX];
+        size_t n_ports;
+        bool has_pcr8;
+        uint8_t pcr0[ENCLAVE_PCR_SIZE];
+        uint8_t pcr1[ENCLAVE_PCR_SIZE];
+        uint8_t pcr2[ENCLAVE_PCR_SIZE];
+        uint8_t pcr8[ENCLAVE_PCR_SIZE];
+        uint64_t kernel_memory; /* bytes that the running kernel takes */
+        uint64_t initrd_size;
+        uint64_t unpacked_size; /* bytes of memory that the unpacked ramdisks take */
+};
+
+#define BOOT_IMAGE_NONE ((struct boot_image){.kernel_fd = -1, .initrd_fd = -1})
+
+/* Opens, checks (structure, kernel, CRC, signature and its certificate at the present time, architecture) and copies
+ * the file at `path`.  *ret_image is to be released with boot_image_done().  Errors name the path: -EBADMSG,
+ * -EKEYREJECTED, -EKEYEXPIRED, -ENOEXEC (another architecture), or the system's. */
+int boot_image_open(const char *path, struct boot_image *ret_image, struct error *err);
+
+/* Releases it. Safe on BOOT_IMAGE_NONE. */
+void boot_image_done(struct boot_image *image);
+#define cleanup_boot_image CLEANUP(boot_image_done)
+
+/* The least memory (MiB) that this image boots with, a margin for the workload included. */
+unsigned boot_image_min_mib(const struct boot_image *image);
+
+/* True where the command line has exactly this word ("name=value"). */
+bool boot_image_has_word(const struct boot_image *image, const char *word);

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * start.c - from an image file to a running workload.
+ *
+ * Theory of operation.  All that can be refused is refused here, in the client, before anything exists.  Then an entry
+ * is reserved, whose lock we hold, and the supervisor is started with a copy of that lock's descriptor: from the first
+ * moment on, the entry lives exactly as long as somebody is responsible for it.  Between us and the supervisor is a
+ * socket.  It carries what the supervisor has to say until the workload runs; and where our end is closed before
+ * that, because we were interrupted, gave up or died, the supervisor undoes all.
+ */
+#include "lib/enclave/enclave.h"
+
+#include "lib/enclave/backend.h"
+#include "lib/enclave/boot-image.h"
+#include "lib/enclave/control.h"
+#include "lib/enclave/host.h"
+#include "lib/enclave/launch.h"
+#include "lib/enclave/registry.h"
+
+#include "lib/base/child.h"
+#include "lib/base/fd.h"
+#include "lib/base/path.h"
+#include "lib/base/text.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/vhost.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+        KVM_TIMEOUT_MS = 120 * 1000,
+        KVM_MS_PER_MIB = 100, /* of ramdisks: measuring, loading and unpacking them */
+        TCG_TIMEOUT_MS = 240 * 1000,
+        TCG_MS_PER_MIB = 500,
+        SUPERVISOR_SLACK_MS = 30 * 1000, /* what we grant a supervisor to report beyond its own time-out */
+        UNDO_MS = 20 * 1000,             /* ... and to undo a start */
+        MIB = 1024 * 1024,
+};
+
+/* Everything of a start that has to be released. */
+struct start {
+        const struct enclave_start_options *options;
+        struct boot_image image;
+        struct registry_entry entry;
+        struct launch launch;
+        int vhost_fd;
+        int status_fd;
+};
+
+static void start_done(struct start *start)
+{
+        boot_image_done(&start->image);
+        registry_entry_done(&start->entry);
+        launch_done(&start->launch);
+        fd_close_p(&start->vhost_fd);
+        fd_close_p(&start->status_fd);
+}
+#define cleanup_start CLEANUP(start_done)
+
+/* ---- refusing what cannot work ---- */
+
+static int check_numbers(const struct enclave_start_options *options, struct error *err)
+{
+        if (options->has_cid && (options->cid < ENCLAVE_CID_MIN || options->cid > ENCLAVE_CID_MAX))
+                return error_set(err, -EINVAL,
+                                 "--cid %" PRIu32 ": an enclave can have a CID from %" PRIu32 " to %" PRIu32,
+                                 options->cid, ENCLAVE_CID_MIN, ENCLAVE_CID_MAX);
+        if (options->mem_mib == 0)
+                return error_set(err, -EINVAL, "--mem 0: an enclave needs memory, in MiB; %d is the default",
+                                 ENCLAVE_MEM_DEFAULT);
+        return 0;
+}
+
+static int check_memory(const struct enclave_start_options *options, const struct boot_image *image,
+                        struct error *err)
+{
+        unsigned need = boot_image_min_mib(image), available = host_available_mib();
+
+        if (options->mem_mib < need)
+                return error_set(err, -EINVAL, "--mem %u: this image needs at least %u MiB", options->mem_mib,
+                                 need);
+        if (options->mem_mib > available && available < need)
+                return error_set(
+                        err, -ENOMEM,
+                        "--mem %u: this machine has %u MiB of memory to give away, and this image needs "
+                        "at least %u MiB",
+                        options->mem_mib, available, need);
+        if (options->mem_mib > available)
+                return error_set(err, -ENOMEM,
+                                 "--mem %u: this machine has no more than %u MiB of memory to give away",
+                                 options->mem_mib, available);
+        return 0;
+}
+
+static int prepare(struct start *start, struct error *err)
+{
+        const struct enclave_start_options *options = start->options;
+        struct backend_request request = {
+                .cpus = options->cpus,
+                .mem_mib = options->mem_mib,
+                .accelerator = options->accelerator,
+                .log = options->log,
+        };
+        int r;
+
+        if ((r = check_numbers(options, err)) < 0 ||
+            (r = boot_image_open(options->eif, &start->image, err)) < 0 ||
+            (r = check_memory(options, &start->image, err)) < 0)
+                return r;
+        return backend_qemu.prepare(&request, &start->launch.info.isolation, err);
+}
+
+/* ---- what will be ---- */
+
+static void now_text(char ret_text[static 32])
+{
+        time_t now = time(NULL);
+        struct tm utc;
+
+        gmtime_r(&now, &utc);
+        strftime(ret_text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
+}
+
+static unsigned choose_timeout(const struct start *start)
+{
+        bool kvm = start->launch.info.isolation == ENCLAVE_ISOLATION_KVM;
+        uint64_t mib = start->image.initrd_size / MIB;
+        uint64_t ms = kvm ? KVM_TIMEOUT_MS + mib * KVM_MS_PER_MIB : TCG_TIMEOUT_MS + mib * TCG_MS_PER_MIB;
+
+        if (start->options->timeout_ms != ENCLAVE_TIMEOUT_AUTO)
+                return start->options->timeout_ms;
+        return ms < INT_MAX - SUPERVISOR_SLACK_MS ? (unsigned)ms : INT_MAX - SUPERVISOR_SLACK_MS;
+}
+
+static void fill_info(struct start *start)
+{
+        const struct enclave_start_options *options = start->options;
+        const struct boot_image *image = &start->image;
+        struct enclave_info *info = &start->launch.info;
+        const char *name = options->name ? options->name : image->name;
+
+        snprintf(info->name, sizeof(info->name), "%s", name);
+        info->cid = options->has_cid ? options->cid : 0;
+        info->cpus = options->cpus;
+        info->mem_mib = options->mem_mib;
+        info->debug_mode = options->debug_mode;
+        info->state = ENCLAVE_STARTING;
+        info->exit_status = ENCLAVE_EXIT_UNKNOWN;
+        now_text(info->started_at);
+        memcpy(info->ports, image->ports, sizeof(info->ports));
+        info->n_ports = image->n_ports;
+        info->has_pcr8 = image->has_pcr8;
+        /* A verifier sees zeros for an enclave in debug mode: others could have looked into it. */
+        if (!options->debug_mode) {
+                memcpy(info->pcr0, image->pcr0, ENCLAVE_PCR_SIZE);
+                memcpy(info->pcr1, image->pcr1, ENCLAVE_PCR_SIZE);
+                memcpy(info->pcr2, image->pcr2, ENCLAVE_PCR_SIZE);
+                memcpy(info->pcr8, image->pcr8, ENCLAVE_PCR_SIZE);
+        }
+}
+
+/* Others on this machine, whom our registry doesn't know, may have the CID: the kernel knows. */
+static int claim_cid(uint32_t cid, void *user, struct error *err)
+{
+        const int *fd = user;
+        uint64_t wide = cid;
+
+        if (ioctl(*fd, VHOST_VSOCK_SET_GUEST_CID, &wide) == 0)
+                return 0;
+        if (errno == EADDRINUSE)
+                return error_set(err, -EADDRINUSE,
+                                 "CID %" PRIu32 " is in use by a virtual machine that isn't ours", cid);
+        return error_errno(err, errno, "/dev/vhost-vsock: CID %" PRIu32, cid);
+}
+
+/* The kernel's vsock lets any AF_VSOCK program on the parent talk to the enclave; but it knows the parent as CID 2
+ * only, so the image has to say that this will do. */
+static void choose_vsock(struct start *start)
+{
+        if (boot_image_has_word(&start->image, "coffer.parent_cid=2"))
+                start->vhost_fd = open("/dev/vhost-vsock", O_RDWR | O_CLOEXEC);
+        start->launch.kernel_vsock = start->vhost_fd >= 0;
+}
+
+static int reserve(struct start *start, struct enclaves *enclaves, struct error *err)
+{
+        struct launch *launch = &start->launch;
+
+        launch->timeout_ms = choose_timeout(start);
+        launch->cmdline = take_pointer(&start->image.cmdline);
+        launch->has_initrd = start->image.initrd_fd >= 0;
+        launch->state_dir = string_printf("%s", registry_path(enclaves));
+        if (!launch->state_dir)
+                return error_oom(err);
+        return registry_reserve(enclaves, &launch->info, !launch->kernel_vsock,
+                                launch->kernel_vsock ? claim_cid : NULL, &start->vhost_fd, &start->entry,
+                                err);
+}
+
+/* ---- the supervisor ---- */
+
+/* A supervisor outlives the person who started it: of the environment it gets what it needs and no secret. */
+static void choose_environment(char **env, size_t max)
+{
+        static const char *const names[] = {"PATH", "TMPDIR", "XDG_RUNTIME_DIR", "COFFER_STATE_DIR"};
+        size_t n = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(names) && n + 1 < max; i++) {
+                const char *value = getenv(names[i]);
+                if (value && (env[n] = string_printf("%s=%s", names[i], value)))
+                        n++;
+        }
+        env[n] = NULL;
+}
+
+static int spawn(struct start *start, struct error *err)
+{
+        cleanup_fd int spec = -1;
+        cleanup_fd int none = open("/dev/null", O_RDWR | O_CLOEXEC);
+        struct child child = CHILD_NONE;
+        char *env[8];
+        int pair[2], status = 0;
+        int r;
+
+        if (none < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return error_errno(err, errno, "start the supervisor");
+        start->status_fd = pair[0];
+        cleanup_fd int theirs = pair[1];
+        if ((r = launch_write(&start->launch, &spec, err)) < 0)
+                return r;
+        const char *argv[] = {start->options->supervisor, NULL};
+        const struct child_fd fds[] = {
+                {spec, LAUNCH_FD_SPEC},
+                {theirs, LAUNCH_FD_STATUS},
+                {start->entry.lock_fd, LAUNCH_FD_LOCK},
+                {start->entry.dirfd, LAUNCH_FD_ENTRY},
+                {start->image.kernel_fd, LAUNCH_FD_KERNEL},
+                {start->vhost_fd >= 0 ? start->vhost_fd : none, LAUNCH_FD_VSOCK},
+                {start->image.initrd_fd >= 0 ? start->image.initrd_fd : none, LAUNCH_FD_INITRD},
+        };
+        choose_environment(env, ARRAY_SIZE(env));
+        struct child_spec child_spec = {
+                .argv = argv,
+                .env = (const char *const *)env,
+                .fds = fds,
+                .n_fds = ARRAY_SIZE(fds),
+                .uid = (uid_t)-1,
+                .gid = (gid_t)-1,
+                .new_session = true,
+        };
+        r = child_start(&child_spec, &child, err);
+        for (size_t i = 0; env[i]; i++)
+                free(env[i]);
+        /* It puts itself into the background: this child ends at once, its own one goes on. */
+        return r < 0 ? r : child_wait(&child, &status);
+}
+
+/* ---- waiting for the workload ---- */
+
+static int64_t now_ms(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Reads once, waiting for it: 1, 0 at the end, -ETIMEDOUT, -ECANCELED, -errno. */
+static int read_status(int fd, int cancel_fd, int64_t deadline, struct buf *input)
+{
+        struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = cancel_fd, .events = POLLIN}};
+        int64_t left = deadline - now_ms();
+        uint8_t piece[4096];
+
+        if (left <= 0)
+                return -ETIMEDOUT;
+        int r = poll(fds, ARRAY_SIZE(fds), left < INT_MAX ? (int)left : INT_MAX);
+        if (r < 0)
+                return errno == EINTR ? 1 : -errno;
+        if (fds[1].revents)
+                return -ECANCELED;
+        if (!fds[0].revents)
+                return 1;
+        ssize_t n = read(fd, piece, sizeof(piece));
+        if (n < 0)
+                return errno == ECONNRESET ? 0 : -errno;
+        return n == 0 ? 0 : (r = buf_append(input, piece, (size_t)n)) < 0 ? r : 1;
+}
+
+/* Takes what has come: 1 where the reply is there, else 0. */
+static int take_events(const struct start *start, struct buf *input, struct control_reply *ret_reply,
+                       struct error *err)
+{
+        const struct log *log = start->options->log;
+        struct control_event event;
+        struct view line;
+        size_t used;
+
+        while (control_line(buf_view(input), &line, &used)) {
+                int r = control_decode_event(line, &event, err);
+                if (r < 0)
+                        return r;
+                buf_consume(input, used);
+                if (event.kind == CONTROL_PROGRESS)
+                        log_info(log, "%s", event.text);
+                else if (event.kind == CONTROL_WARNING)
+                        log_warning(log, "%s", event.text);
+                else {
+                        *ret_reply = event.reply;
+                        return 1;
+                }
+        }
+        return 0;
+}
+
+/* Tells the supervisor to undo the start, and waits until it has. */
+static void undo(const struct start *start)
+{
+        cleanup_buf struct buf rest = buf_with_max(CONTROL_LINE_MAX);
+        int64_t deadline = now_ms() + UNDO_MS;
+
+        shutdown(start->status_fd, SHUT_WR);
+        while (read_status(start->status_fd, -1, deadline, &rest) > 0)
+                buf_consume(&rest, rest.n);
+}
+
+static int wait_for_workload(const struct start *start, struct enclave_info *ret_info, struct error *err)
+{
+        cleanup_buf struct buf input = buf_with_max(2 * CONTROL_LINE_MAX);
+        int64_t deadline = now_ms() + start->launch.timeout_ms + SUPERVISOR_SLACK_MS;
+        struct control_reply reply;
+        int r;
+
+        while ((r = read_status(start->status_fd, start->options->cancel_fd, deadline, &input)) > 0) {
+                if ((r = take_events(start, &input, &reply, err)) < 0)
+                        break;
+                if (r == 0)
+                        continue;
+                if (reply.code == 0 && reply.has_info)
+                        *ret_info = reply.info;
+                else
+                        error_set(err, reply.code < 0 ? reply.code : -EPROTO, "%s", reply.text);
+                return reply.code < 0 ? reply.code : reply.has_info ? 0 : -EPROTO;
+        }
+        if (r == -ECANCELED || r == -ETIMEDOUT) {
+                undo(start);
+                return error_set(err, r,
+                                 r == -ECANCELED ? "the start was interrupted and undone"
+                                                 : "the supervisor does not answer");
+        }
+        if (r < 0)
+                return error_errno(err, -r, "the supervisor's answer");
+        return error_set(err, -EIO, "the supervisor ended without an answer");
+}
+
+int enclave_start(struct enclaves *enclaves, const struct enclave_start_options *options,
+                  struct enclave_info *ret_info, struct error *err)
+{
+        cleanup_start struct start start = {
+                .options = options,
+                .image = BOOT_IMAGE_NONE,
+                .entry = REGISTRY_ENTRY_NONE,
+                .launch = LAUNCH_NONE,
+                .vhost_fd = -1,
+                .status_fd = -1,
+        };
+        int r = prepare(&start, err);
+
+        if (r < 0)
+                return r;
+        fill_info(&start);
+        choose_vsock(&start);
+        if ((r = reserve(&start, enclaves, err)) < 0)
+                return r;
+        uint32_t id = start.launch.info.id;
+        if ((r = spawn(&start, err)) < 0) {
+                registry_retire(enclaves, id, NULL, view_of(NULL, 0), NULL);
+                return r;
+        }
+        /* From here on the supervisor alone is responsible: its death must show. */
+        registry_entry_done(&start.entry);
+        boot_image_done(&start.image);
+        r = wait_for_workload(&start, ret_info, err);
+        if (r < 0) {
+                /* Where the supervisor was killed, this look removes its entry. */
+                struct enclave_info info;
+                (void)enclave_find(enclaves, id, &info, NULL);
+        }
+        return r;
+}
