@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * image-dump - a program for tests: opens an image, fetches every layer and prints what it got as JSON.
- * Usage: image-dump [--arch A] [--authfile F] [--insecure] [--debug] [--spool-dir D] [--max-layer-size N] URI
+ * Usage: image-dump [--arch A] [--authfile F] [--insecure] [--debug] [--spool-dir D] [--max-layer-size N]
+ *        [--stall-seconds N] [--progress] URI
  */
 #include "lib/base/fd.h"
 #include "lib/base/text.h"
@@ -118,14 +119,20 @@ static void count_progress(void *user, const struct image_progress *p)
 int main(int argc, char **argv)
 {
         static const struct option long_options[] = {
-                {"arch", required_argument, NULL, 'a'},      {"authfile", required_argument, NULL, 'f'},
-                {"insecure", no_argument, NULL, 'i'},        {"debug", no_argument, NULL, 'd'},
-                {"spool-dir", required_argument, NULL, 's'}, {"max-layer-size", required_argument, NULL, 'm'},
-                {"progress", no_argument, NULL, 'p'},        {NULL, 0, NULL, 0},
+                {"arch", required_argument, NULL, 'a'},
+                {"authfile", required_argument, NULL, 'f'},
+                {"insecure", no_argument, NULL, 'i'},
+                {"debug", no_argument, NULL, 'd'},
+                {"spool-dir", required_argument, NULL, 's'},
+                {"max-layer-size", required_argument, NULL, 'm'},
+                {"progress", no_argument, NULL, 'p'},
+                {"stall-seconds", required_argument, NULL, 't'},
+                {NULL, 0, NULL, 0},
         };
         struct log log = {.level = LOG_LEVEL_WARNING, .emit = log_emit_stderr};
         struct image_options options = {.log = &log};
         struct error err = {0};
+        uint64_t stall;
         int c;
 
         while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
@@ -141,6 +148,8 @@ int main(int argc, char **argv)
                         options.spool_dir = optarg;
                 else if (c == 'p')
                         options.progress = count_progress;
+                else if (c == 't' && parse_u64(optarg, 3600, &stall))
+                        options.stall_seconds = (unsigned)stall;
                 else if (c != 'm' || !parse_u64(optarg, UINT64_MAX, &options.max_layer_size))
                         return 2;
         }

@@ -77,10 +77,12 @@ class Registry:
         self.host = f"127.0.0.1:{port}"
         self.user, self.password = user, password
 
-    def push(self, layout, tag, name, *more):
-        """Copies an OCI layout's image into the registry as `name`."""
-        command = [need_program("skopeo"), "copy", "--insecure-policy", "--quiet", "--dest-tls-verify=false",
-                   "--preserve-digests", *more, f"oci:{layout}:{tag}", f"docker://{self.host}/{name}"]
+    def push(self, layout, tag, name, *more, preserve=True):
+        """Copies an OCI layout's image into the registry as `name`; its digests stay unless preserve is False."""
+        if preserve:
+            more += ("--preserve-digests",)
+        command = [need_program("skopeo"), "copy", "--insecure-policy", "--quiet", "--dest-tls-verify=false", *more,
+                   f"oci:{layout}:{tag}", f"docker://{self.host}/{name}"]
         if self.user:
             command[-2:-2] = ["--dest-creds", f"{self.user}:{self.password}"]
         subprocess.run(command, check=True, timeout=DEADLINE)

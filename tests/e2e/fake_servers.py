@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers that misbehave on demand: a registry with token authentication, and a Docker engine.
+
+Each runs in a thread of the test, on loopback or a Unix socket, and remembers what it was asked.
+"""
+import base64
+import contextlib
+import http.server
+import json
+import os
+import re
+import socketserver
+import ssl
+import subprocess
+import threading
+import urllib.parse
+
+import images as I
+
+
+class Request:
+    def __init__(self, method, path, headers, body=b""):
+        self.method, self.path, self.headers, self.body = method, path, headers, body
+
+
+class FakeRegistry:
+    """Serves images; the attributes say how it misbehaves."""
+
+    def __init__(self):
+        self.tags = {}            # "name:tag" -> (bytes, media type)
+        self.blobs = {}           # digest -> bytes
+        self.media_types = {}     # digest of a manifest -> media type
+        self.requests = []        # every Request
+        self.token = None         # a string: Bearer authentication with it
+        self.user = None          # (user, password) that the token server (or, without token, we) ask for
+        self.identity_token = None
+        self.realm = None         # another token server's URL
+        self.token_reply = None   # raw bytes instead of the token
+        self.token_uses = None    # so many requests until a token has run out
+        self.redirect = None      # blobs are at this URL prefix
+        self.wrong = {}           # digest -> bytes given instead
+        self.lengths = {}         # digest -> wrong Content-Length
+        self.cut = {}             # digest -> list of byte counts after which transfers are cut, in turn
+        self.stall = {}           # digest -> seconds of silence in the middle, once
+        self.no_ranges = False
+        self.failures = []        # [path pattern, status, headers], each once
+        self.digest_header = None
+        self.manifest_type = None
+
+    def add(self, name, image):
+        """Publishes an Image (or several, as an index) as name:tag."""
+        many = image if isinstance(image, list) else [image]
+        for one in many:
+            self.blobs.update(one.blobs)
+            self.media_types[one.manifest_digest] = one.manifest["mediaType"]
+        if isinstance(image, list):
+            raw, digest, descriptor = I.index_of(image)
+            self.blobs[digest], self.media_types[digest] = raw, descriptor["mediaType"]
+            self.tags[name] = (raw, descriptor["mediaType"])
+        else:
+            self.tags[name] = (image.blobs[image.manifest_digest], image.manifest["mediaType"])
+
+    def new_token(self):
+        self.token = "token-%d" % (int(self.token.rsplit("-", 1)[1]) + 1)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments):
+        pass
+
+    def reply(self, status, body=b"", **headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        if "Content_Length" not in headers:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def error(self, status, message, **headers):
+        body = json.dumps({"errors": [{"code": "TEST", "message": message}]}).encode()
+        self.reply(status, body, Content_Type="application/json", **headers)
+
+    def do_GET(self):
+        self.handle_request("GET")
+
+    def do_POST(self):
+        self.handle_request("POST")
+
+    def handle_request(self, method):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.state.requests.append(Request(method, self.path, dict(self.headers), body))
+        try:
+            self.serve(body)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+
+class RegistryHandler(Handler):
+    def serve(self, body):
+        state = self.server.state
+        for failure in state.failures:
+            if re.search(failure[0], self.path):
+                state.failures.remove(failure)
+                return self.error(failure[1], "failing on purpose", **failure[2])
+        url = urllib.parse.urlsplit(self.path)
+        if url.path == "/token":
+            return self.give_token(urllib.parse.parse_qs(url.query or body.decode()))
+        if not self.authorized():
+            return None
+        match = re.fullmatch(r"/v2/(.+)/(manifests|blobs)/(.+)", url.path)
+        if not match:
+            return self.error(404, "no such route")
+        name, kind, what = match.groups()
+        return self.give_manifest(name, what) if kind == "manifests" else self.give_blob(what)
+
+    def basic_is_right(self):
+        state = self.server.state
+        wanted = "Basic " + base64.b64encode(":".join(state.user).encode()).decode()
+        return self.headers.get("Authorization") == wanted
+
+    def authorized(self):
+        state = self.server.state
+        if state.token:
+            if state.token_uses is not None:
+                if state.token_uses == 0:
+                    state.token_uses = None
+                    state.new_token()
+                else:
+                    state.token_uses -= 1
+            if self.headers.get("Authorization") == "Bearer " + state.token:
+                return True
+            realm = state.realm or self.server.url + "/token"
+            self.error(401, "token wanted",
+                       WWW_Authenticate=f'Bearer realm="{realm}",service="fake",scope="repository:app:pull"')
+            return False
+        if state.user and not self.basic_is_right():
+            self.error(401, "password wanted", WWW_Authenticate='Basic realm="fake"')
+            return False
+        return True
+
+    def give_token(self, query):
+        state = self.server.state
+        if state.token_reply is not None:
+            return self.reply(200, state.token_reply)
+        if state.identity_token:
+            if self.command != "POST" or query.get("refresh_token") != [state.identity_token]:
+                return self.error(401, "wrong refresh token")
+            return self.reply(200, json.dumps({"access_token": state.token}).encode())
+        if state.user and not self.basic_is_right():
+            return self.error(401, "wrong password")
+        if query.get("service") != ["fake"] or query.get("scope") != ["repository:app:pull"]:
+            return self.error(400, "wrong service or scope")
+        return self.reply(200, json.dumps({"token": state.token, "expires_in": 60}).encode())
+
+    def give_manifest(self, name, what):
+        state = self.server.state
+        if what.startswith("sha256:"):
+            raw, media_type = state.blobs.get(what), state.media_types.get(what, I.OCI_MANIFEST)
+        else:
+            raw, media_type = state.tags.get(f"{name}:{what}", (None, None))
+        if raw is None:
+            return self.error(404, "manifest unknown")
+        raw = state.wrong.get(what, raw)
+        return self.reply(200, raw, Content_Type=state.manifest_type or media_type,
+                          Docker_Content_Digest=state.digest_header or I.sha256(raw))
+
+    def give_blob(self, digest):
+        state = self.server.state
+        if state.redirect:
+            return self.reply(307, Location=state.redirect + self.path)
+        if digest not in state.blobs:
+            return self.error(404, "blob unknown")
+        blob = state.wrong.get(digest, state.blobs[digest])
+        status, headers = 200, {}
+        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        start = int(match.group(1)) if match and not state.no_ranges else 0
+        if match and not state.no_ranges:
+            status = 206
+            headers["Content_Range"] = f"bytes {start}-{len(blob) - 1}/{len(blob)}"
+        part = blob[start:]
+        length = state.lengths.get(digest, len(part))
+        cut = state.cut.get(digest)
+        if cut:
+            self.close_connection = True
+            return self.reply(status, part[:cut.pop(0)], Content_Length=str(length), **headers)
+        if digest in state.stall:
+            seconds = state.stall.pop(digest)
+            self.reply(status, part[:len(part) // 2], Content_Length=str(length), **headers)
+            self.wfile.flush()
+            self.close_connection = True
+            return self.server.over.wait(seconds)
+        return self.reply(status, part, Content_Length=str(length), **headers)
+
+
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        pass  # a client that went away is part of these tests
+
+
+class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        pass
+
+    def get_request(self):
+        request, _ = super().get_request()
+        return request, ("local", 0)
+
+
+@contextlib.contextmanager
+def running(server, state):
+    server.state = state
+    server.over = threading.Event()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.over.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def fake_registry(state=None, tls=None):
+    """Runs a FakeRegistry; yields it with .host and .url set.  tls: (certificate file, key file)."""
+    state = state or FakeRegistry()
+    server = Server(("127.0.0.1", 0), RegistryHandler)
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    state.host = "127.0.0.1:%d" % server.server_address[1]
+    state.url = server.url = ("https://" if tls else "http://") + state.host
+    with running(server, state):
+        yield state
+
+
+def make_certificate(folder):
+    """A self-signed certificate for 127.0.0.1: (certificate file, key file)."""
+    certificate, key = os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=127.0.0.1",
+                    "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    return certificate, key
+
+
+class FakeEngine:
+    """A Docker engine of which only the two calls that matter exist."""
+
+    def __init__(self):
+        self.images = {}  # name -> (architecture, bytes of its `docker save`)
+        self.requests = []
+        self.inspect_status = 200
+        self.export_status = 200
+        self.cut = None  # bytes after which an export ends
+
+
+class EngineHandler(Handler):
+    def serve(self, body):
+        state = self.server.state
+        match = re.fullmatch(r"/images/(.+)/(json|get)", self.path)
+        if not match or match.group(1) not in state.images:
+            return self.reply(404, b'{"message":"No such image"}', Content_Type="application/json")
+        architecture, tar = state.images[match.group(1)]
+        if match.group(2) == "json":
+            body = json.dumps({"Id": "sha256:" + "0" * 64, "Os": "linux", "Architecture": architecture}).encode()
+            if state.inspect_status != 200:
+                body = b'{"message":"engine is ill"}'
+            return self.reply(state.inspect_status, body)
+        if state.export_status != 200:
+            return self.reply(state.export_status, b'{"message":"export is broken"}')
+        return self.give_chunked(tar)
+
+    def give_chunked(self, tar):
+        """As the engine does: chunked, without a length."""
+        state = self.server.state
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for at in range(0, len(tar), 5000):
+            if state.cut is not None and at >= state.cut:
+                self.close_connection = True
+                return
+            piece = tar[at:at + 5000]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        self.wfile.write(b"0\r\n\r\n")
+
+
+@contextlib.contextmanager
+def fake_engine(path=None):
+    """Runs a FakeEngine on a Unix socket, or without `path` on TCP; yields it with .host set to DOCKER_HOST."""
+    state = FakeEngine()
+    if path:
+        server, state.host = UnixServer(str(path), EngineHandler), f"unix://{path}"
+    else:
+        server = Server(("127.0.0.1", 0), EngineHandler)
+        state.host = "tcp://127.0.0.1:%d" % server.server_address[1]
+    with running(server, state):
+        yield state
