@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "lib/base/cleanup.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 
@@ -111,6 +112,8 @@ int enclaves_open(const char *state_dir, struct enclaves **ret_enclaves, struct 
 
 /* NULL-safe. Running enclaves stay. */
 void enclaves_free(struct enclaves *enclaves);
+DEFINE_CLEANUP(cleanup_enclaves_p, struct enclaves *, enclaves_free)
+#define cleanup_enclaves CLEANUP(cleanup_enclaves_p)
 
 /* Checks the image, starts a supervisor for it and waits until the workload runs.  Nothing is started where
  * it cannot work: -EBADMSG (the image, its CRC or signature), -EINVAL (a number out of range: the text says
