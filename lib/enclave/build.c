@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * build.c - the order of work, and the sections of the file.
+ *
+ *     kernel      the bzImage
+ *     cmdline     its command line
+ *     metadata    for people
+ *     ramdisk 0   the bootstrap: init, dev/, modules/NN-name.ko
+ *     ramdisk 1   the application: enclave/config, enclave/xattrs, rootfs/...
+ *     signature   where a signer is given
+ */
+#include "lib/enclave/build.h"
+#include "lib/base/fd.h"
+#include "lib/enclave/build-internal.h"
+#include "lib/enclave/guest-config.h"
+#include "lib/image/ramdisk.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct build {
+        const struct enclave_build_options *options;
+        struct image *image;
+        struct image_tree *tree;
+        struct kernel kernel;
+        int init_fd;
+        uint64_t init_size;
+        struct buf config; /* enclave/config */
+        struct buf metadata;
+        struct eif_writer *writer;
+};
+
+static void build_done(struct build *build)
+{
+        eif_writer_free(build->writer);
+        buf_done(&build->config);
+        buf_done(&build->metadata);
+        image_tree_free(build->tree);
+        image_free(build->image);
+        kernel_done(&build->kernel);
+        fd_close_p(&build->init_fd);
+}
+#define cleanup_build CLEANUP(build_done)
+
+static void tell(const struct build *build, struct enclave_build_progress progress)
+{
+        if (build->options->progress)
+                build->options->progress(build->options->progress_user, &progress);
+}
+
+static void tell_image(void *user, const struct image_progress *progress)
+{
+        static const enum enclave_build_phase phases[] = {
+                [IMAGE_PHASE_RESOLVE] = ENCLAVE_BUILD_RESOLVE,
+                [IMAGE_PHASE_EXPORT] = ENCLAVE_BUILD_EXPORT,
+                [IMAGE_PHASE_LAYER] = ENCLAVE_BUILD_LAYER,
+        };
+
+        tell(user, (struct enclave_build_progress){.phase = phases[progress->phase],
+                                                   .part = progress->layer + 1,
+                                                   .n_parts = progress->n_layers,
+                                                   .done = progress->done,
+                                                   .total = progress->total});
+}
+
+static void tell_ramdisk(void *user, uint64_t done, uint64_t total)
+{
+        tell(user,
+             (struct enclave_build_progress){.phase = ENCLAVE_BUILD_WRITE, .done = done, .total = total});
+}
+
+/* Kernel and init: what this machine brings. */
+static int open_host_parts(struct build *build, struct error *err)
+{
+        const char *init = build->options->init;
+        struct stat st;
+        int r = kernel_open(build->options->kernel, &build->kernel, err);
+
+        if (r < 0)
+                return r;
+        build->init_fd = open(init, O_RDONLY | O_CLOEXEC);
+        if (build->init_fd < 0 || fstat(build->init_fd, &st) < 0)
+                return error_errno(err, errno, "%s", init);
+        if (!S_ISREG(st.st_mode))
+                return error_set(err, -EINVAL, "%s is no regular file", init);
+        build->init_size = (uint64_t)st.st_size;
+        return 0;
+}
+
+static int open_image(struct build *build, struct error *err)
+{
+        const struct image_options options = {
+                .authfile = build->options->authfile,
+                .log = build->options->log,
+                .progress = tell_image,
+                .progress_user = build,
+        };
+        int r = image_open(build->options->image, &options, &build->image, err);
+
+        if (r < 0)
+                return r;
+        r = build_check_config(image_config(build->image), err);
+        if (r < 0)
+                error_wrap(err, "%s", build->options->image);
+        return r;
+}
+
+static int merge_layers(struct build *build, struct error *err)
+{
+        size_t n = image_layer_count(build->image);
+        char name[DIGEST_TEXT_MAX];
+        int r = image_tree_new(&build->tree, err);
+
+        for (size_t i = 0; r == 0 && i < n; i++) {
+                cleanup_fd int tar = -1;
+                r = image_fetch_layer(build->image, i, &tar, err);
+                if (r < 0)
+                        break;
+                tell(build, (struct enclave_build_progress){
+                                    .phase = ENCLAVE_BUILD_MERGE, .part = i + 1, .n_parts = n});
+                digest_format(&image_config(build->image)->diff_ids[i], name);
+                r = image_tree_apply_layer(build->tree, tar, (unsigned)i, name, err);
+                if (r < 0)
+                        error_wrap(err, "%s", build->options->image);
+        }
+        return r;
+}
+
+/* The texts that need the merged tree, and the folders that a running container has. */
+static int prepare_texts(struct build *build, struct error *err)
+{
+        const struct image_config *config = image_config(build->image);
+        cleanup_free char *cwd = build_working_dir(config);
+        int r = cwd ? image_tree_add_mount_points(build->tree, err) : error_oom(err);
+
+        if (r == 0)
+                r = image_tree_make_dirs(build->tree, cwd, 0755, err);
+        if (r == 0)
+                r = build_guest_config(config, build->tree, &build->config, err);
+        if (r == 0)
+                r = build_metadata(build->options, build->image, &build->kernel, &build->metadata, err);
+        if (r < 0)
+                error_wrap(err, "%s", build->options->image);
+        return r;
+}
+
+static int sink_write(void *user, const void *p, size_t n, struct error *err)
+{
+        struct build *build = user;
+
+        return eif_writer_write(build->writer, p, n, err);
+}
+
+static int sink_copy(void *user, int fd, uint64_t offset, uint64_t n, struct error *err)
+{
+        struct build *build = user;
+
+        return eif_writer_copy(build->writer, fd, offset, n, err);
+}
+
+/* A ramdisk section begins. */
+static int begin_ramdisk(struct build *build, struct ramdisk **ret_ramdisk, struct error *err)
+{
+        const struct ramdisk_sink sink = {.write = sink_write, .copy = sink_copy, .user = build};
+        int r = eif_writer_section(build->writer, EIF_SECTION_RAMDISK, err);
+
+        return r < 0 ? r : ramdisk_new(&sink, ret_ramdisk, err);
+}
+
+static int write_bootstrap(struct build *build, struct error *err)
+{
+        const struct ramdisk_attr folder = {.mode = 0755}, program = {.mode = 0755}, file = {.mode = 0644};
+        cleanup_ramdisk struct ramdisk *ramdisk = NULL;
+        int r = begin_ramdisk(build, &ramdisk, err);
+
+        if (r == 0)
+                r = ramdisk_add_dir(ramdisk, "dev", &folder, err);
+        if (r == 0)
+                r = ramdisk_add_file_fd(ramdisk, "init", &program, build->init_fd, 0, build->init_size, err);
+        if (r == 0 && build->kernel.n_modules > 0)
+                r = ramdisk_add_dir(ramdisk, "modules", &folder, err);
+        for (size_t i = 0; r == 0 && i < build->kernel.n_modules; i++) {
+                char path[512];
+                snprintf(path, sizeof(path), "modules/%s", build->kernel.modules[i].name);
+                r = ramdisk_add_file(ramdisk, path, &file, buf_view(&build->kernel.modules[i].content), err);
+        }
+        return r < 0 ? r : ramdisk_finish(ramdisk, err);
+}
+
+static int write_application(struct build *build, struct error *err)
+{
+        const struct ramdisk_attr folder = {.mode = 0700}, file = {.mode = 0600};
+        cleanup_ramdisk struct ramdisk *ramdisk = NULL;
+        int r = begin_ramdisk(build, &ramdisk, err);
+
+        if (r == 0)
+                r = ramdisk_add_dir(ramdisk, "enclave", &folder, err);
+        if (r == 0)
+                r = ramdisk_add_file(ramdisk, GUEST_CONFIG_PATH, &file, buf_view(&build->config), err);
+        if (r == 0)
+                r = ramdisk_add_xattrs(ramdisk, build->tree, GUEST_XATTRS_PATH, err);
+        if (r == 0)
+                r = ramdisk_add_tree(ramdisk, build->tree, "rootfs", tell_ramdisk, build, err);
+        return r < 0 ? r : ramdisk_finish(ramdisk, err);
+}
+
+static int write_text(struct build *build, enum eif_section_type type, struct view text, struct error *err)
+{
+        int r = eif_writer_section(build->writer, type, err);
+
+        return r < 0 ? r : eif_writer_write(build->writer, text.p, text.n, err);
+}
+
+static int write_kernel(struct build *build, struct error *err)
+{
+        struct stat st;
+        int r = eif_writer_section(build->writer, EIF_SECTION_KERNEL, err);
+
+        if (r == 0 && fstat(build->kernel.image_fd, &st) < 0)
+                r = error_errno(err, errno, "%s", build->kernel.image_path);
+        return r < 0 ? r
+                     : eif_writer_copy(build->writer, build->kernel.image_fd, 0, (uint64_t)st.st_size, err);
+}
+
+static int write_file(struct build *build, int fd, struct eif_pcrs *ret_pcrs, struct error *err)
+{
+        const char *cmdline = build->options->cmdline ? build->options->cmdline : ENCLAVE_KERNEL_CMDLINE;
+        int r = eif_writer_new(fd, 0, &build->writer, err);
+
+        if (r == 0)
+                r = write_kernel(build, err);
+        if (r == 0)
+                r = write_text(build, EIF_SECTION_CMDLINE, view_of_string(cmdline), err);
+        if (r == 0)
+                r = write_text(build, EIF_SECTION_METADATA, buf_view(&build->metadata), err);
+        if (r == 0)
+                r = write_bootstrap(build, err);
+        if (r == 0)
+                r = write_application(build, err);
+        return r < 0 ? r : eif_writer_finish(build->writer, build->options->signer, ret_pcrs, err);
+}
+
+int enclave_build(const struct enclave_build_options *options, int fd, struct eif_pcrs *ret_pcrs,
+                  struct error *err)
+{
+        cleanup_build struct build build = {
+                .options = options,
+                .kernel = KERNEL_NONE,
+                .init_fd = -1,
+                .config = buf_with_max(GUEST_CONFIG_MAX),
+                .metadata = buf_with_max(EIF_METADATA_MAX),
+        };
+        int r = open_host_parts(&build, err);
+
+        if (r == 0)
+                r = open_image(&build, err);
+        if (r == 0)
+                r = merge_layers(&build, err);
+        if (r == 0)
+                r = prepare_texts(&build, err);
+        return r < 0 ? r : write_file(&build, fd, ret_pcrs, err);
+}
