@@ -26,12 +26,13 @@
  *   console=ttyS0          the serial line that the supervisor reads
  *   quiet loglevel=4       each line on it costs time, and belongs to the workload
  *   reboot=t panic=-1      the end, orderly or not, is a reset at once, on which the monitor ends the machine
- *   pci=off, i8042.*       what the machine doesn't have isn't searched for
+ *   pci=off                there is no PCI bus
+ *   cryptomgr.notests      the self-tests of the kernel's ciphers take a sixth of the boot
  *   random.trust_cpu=on    random numbers are ready when the workload starts: there is no other source then
  *   coffer.parent_cid=2    where enclave-init finds its parent; a host may use the kernel's vhost-vsock then
  */
 const char ENCLAVE_KERNEL_CMDLINE[] =
-        "console=ttyS0 quiet loglevel=4 reboot=t panic=-1 pci=off i8042.noaux i8042.nokbd "
+        "console=ttyS0 quiet loglevel=4 reboot=t panic=-1 pci=off cryptomgr.notests "
         "random.trust_cpu=on coffer.parent_cid=2";
 
 /* The bzImage header, Documentation/arch/x86/boot.rst. */
