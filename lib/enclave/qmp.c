@@ -41,8 +41,10 @@ int qmp_decode(struct view line, struct qmp_message *ret_message, struct error *
         const json_t *value;
         int r = state_parse_object(line, &json, err);
 
-        if (r < 0)
-                return error_wrap(err, "QMP");
+        if (r < 0) {
+                error_wrap(err, "QMP");
+                return r;
+        }
         if (json_is_object(json_object_get(json, "QMP"))) {
                 message.kind = QMP_GREETING;
         } else if ((value = json_object_get(json, "event"))) {

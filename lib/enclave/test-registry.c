@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "lib/enclave/registry.h"
+
+#include "lib/base/fd.h"
+#include "lib/base/path.h"
+#include "lib/base/text.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A registry in a temporary folder. */
+struct fixture {
+        char folder[64];
+        char *path;
+        struct enclaves *enclaves;
+};
+
+static int set_up(void **state)
+{
+        struct fixture *f = calloc(1, sizeof(*f));
+
+        snprintf(f->folder, sizeof(f->folder), "/tmp/test-registry-XXXXXX");
+        assert_non_null(mkdtemp(f->folder));
+        f->path = string_printf("%s/state", f->folder);
+        assert_int_equal(enclaves_open(f->path, &f->enclaves, NULL), 0);
+        *state = f;
+        return 0;
+}
+
+static int tear_down(void **state)
+{
+        struct fixture *f = *state;
+
+        enclaves_free(f->enclaves);
+        path_remove_tree(AT_FDCWD, f->folder, NULL);
+        free(f->path);
+        free(f);
+        return 0;
+}
+
+static struct enclave_info sample(void)
+{
+        return (struct enclave_info){
+                .pid = 1,
+                .cpus = 1,
+                .mem_mib = 128,
+                .state = ENCLAVE_RUNNING,
+                .exit_status = ENCLAVE_EXIT_UNKNOWN,
+                .started_at = "2026-11-20T16:08:21Z",
+        };
+}
+
+static struct registry_entry reserve(struct fixture *f, uint32_t expected_id, uint32_t expected_cid)
+{
+        struct registry_entry entry = REGISTRY_ENTRY_NONE;
+        struct enclave_info info = sample();
+        struct error err = {0};
+
+        if (registry_reserve(f->enclaves, &info, true, NULL, NULL, &entry, &err) < 0)
+                fail_msg("%s", error_text(&err));
+        assert_int_equal(info.id, expected_id);
+        assert_int_equal(info.cid, expected_cid);
+        return entry;
+}
+
+static size_t count_live(struct fixture *f)
+{
+        cleanup_free struct enclave_info *infos = NULL;
+        size_t n = 99;
+
+        assert_int_equal(enclave_list(f->enclaves, &infos, &n, NULL), 0);
+        for (size_t i = 1; i < n; i++)
+                assert_true(infos[i - 1].id < infos[i].id);
+        return n;
+}
+
+static void test_ids_and_cids_are_the_lowest_free_ones(void **state)
+{
+        struct fixture *f = *state;
+        struct registry_entry zero = reserve(f, 0, 4), one = reserve(f, 1, 5), two = reserve(f, 2, 6);
+
+        assert_int_equal(count_live(f), 3);
+        assert_int_equal(registry_retire(f->enclaves, 1, NULL, view_of(NULL, 0), NULL), 0);
+        registry_entry_done(&one);
+        one = reserve(f, 1, 5);
+        registry_entry_done(&zero);
+        registry_entry_done(&one);
+        registry_entry_done(&two);
+        assert_int_equal(count_live(f), 0);
+}
+
+static void test_cid_that_is_taken_is_refused_with_one_that_is_free(void **state)
+{
+        struct fixture *f = *state;
+        struct registry_entry entry = reserve(f, 0, 4), none = REGISTRY_ENTRY_NONE;
+        struct enclave_info info = sample();
+        struct error err = {0};
+
+        info.cid = 4;
+        assert_int_equal(registry_reserve(f->enclaves, &info, true, NULL, NULL, &none, &err), -EADDRINUSE);
+        assert_non_null(strstr(error_text(&err), "CID 4 is in use by enclave 0; 5 is free"));
+        registry_entry_done(&entry);
+}
+
+/* Says that CIDs below 10 belong to others. */
+static int claim_from_10(uint32_t cid, void *user, struct error *err)
+{
+        (*(int *)user)++;
+        return cid < 10 ? error_set(err, -EADDRINUSE, "CID %" PRIu32 " is somebody else's", cid) : 0;
+}
+
+static void test_cid_that_others_have_is_passed_over(void **state)
+{
+        struct fixture *f = *state;
+        cleanup_registry_entry struct registry_entry entry = REGISTRY_ENTRY_NONE;
+        struct enclave_info info = sample();
+        int asked = 0;
+
+        assert_int_equal(registry_reserve(f->enclaves, &info, false, claim_from_10, &asked, &entry, NULL), 0);
+        assert_int_equal(info.cid, 10);
+        assert_int_equal(asked, 7);
+        assert_string_equal(info.vsock_path, "");
+        info.cid = 5;
+        assert_int_equal(registry_reserve(f->enclaves, &info, false, claim_from_10, &asked, &entry, NULL),
+                         -EADDRINUSE);
+}
+
+static void test_stale_entry_is_removed_and_remembered_as_failed(void **state)
+{
+        struct fixture *f = *state;
+        struct registry_entry entry = reserve(f, 0, 4);
+        struct enclave_info info;
+
+        assert_int_equal(enclave_find(f->enclaves, 0, &info, NULL), 0);
+        assert_int_equal(info.state, ENCLAVE_RUNNING);
+        /* Nobody holds the lock any more, as after kill -9. */
+        registry_entry_done(&entry);
+        assert_int_equal(count_live(f), 0);
+        assert_int_equal(enclave_find(f->enclaves, 0, &info, NULL), 0);
+        assert_int_equal(info.state, ENCLAVE_FAILED);
+        assert_non_null(strstr(info.reason, "killed"));
+        assert_int_equal(info.pid, 0);
+        entry = reserve(f, 0, 4);
+        registry_entry_done(&entry);
+}
+
+static void test_start_that_died_leaves_no_memory(void **state)
+{
+        struct fixture *f = *state;
+        struct registry_entry entry = REGISTRY_ENTRY_NONE;
+        struct enclave_info info = sample();
+
+        info.state = ENCLAVE_STARTING;
+        assert_int_equal(registry_reserve(f->enclaves, &info, true, NULL, NULL, &entry, NULL), 0);
+        registry_entry_done(&entry);
+        assert_int_equal(enclave_find(f->enclaves, 0, &info, NULL), -ENOENT);
+}
+
+static void test_entry_cut_off_before_its_state_was_written_is_cleaned(void **state)
+{
+        struct fixture *f = *state;
+        cleanup_free char *entry = string_printf("%s/enclaves/0", f->path);
+        cleanup_free char *dead = string_printf("%s/enclaves/.dead-0", f->path);
+
+        assert_int_equal(mkdir(entry, 0700), 0);
+        assert_int_equal(mkdir(dead, 0700), 0);
+        assert_int_equal(count_live(f), 0);
+        struct registry_entry one = reserve(f, 0, 4);
+        registry_entry_done(&one);
+}
+
+static void test_record_stays_until_forgotten_or_its_id_is_used(void **state)
+{
+        struct fixture *f = *state;
+        struct registry_entry entry = reserve(f, 0, 4);
+        struct enclave_info info = sample(), back;
+        struct error err = {0};
+        char text[8] = {0};
+        int fd = -1;
+
+        info.cid = 4;
+        info.state = ENCLAVE_EXITED;
+        info.exit_status = 7;
+        assert_int_equal(registry_retire(f->enclaves, 0, &info, view_of("boot", 4), NULL), 0);
+        registry_entry_done(&entry);
+        assert_int_equal(count_live(f), 0);
+        assert_int_equal(enclave_find(f->enclaves, 0, &back, NULL), 0);
+        assert_int_equal(back.exit_status, 7);
+        assert_int_equal(registry_open_console(f->enclaves, 0, &fd, NULL), 0);
+        assert_int_equal(read(fd, text, sizeof(text)), 4);
+        fd_close_p(&fd);
+        assert_int_equal(registry_forget(f->enclaves, 0, NULL), 0);
+        assert_int_equal(enclave_find(f->enclaves, 0, &back, &err), -ENOENT);
+        assert_string_equal(error_text(&err), "there is no enclave 0");
+        assert_int_equal(registry_forget(f->enclaves, 0, NULL), -ENOENT);
+
+        entry = reserve(f, 0, 4);
+        assert_int_equal(registry_retire(f->enclaves, 0, &info, view_of("boot", 4), NULL), 0);
+        registry_entry_done(&entry);
+        entry = reserve(f, 0, 4);
+        assert_int_equal(registry_open_console(f->enclaves, 0, &fd, NULL), -ENOENT);
+        registry_entry_done(&entry);
+}
+
+/* A process that reserves, says what it got, and holds it until `hold` is closed. */
+static void run_reserver(const char *path, int report, int hold)
+{
+        struct registry_entry entry = REGISTRY_ENTRY_NONE;
+        struct enclave_info info = sample();
+        struct enclaves *enclaves = NULL;
+        char byte;
+
+        if (enclaves_open(path, &enclaves, NULL) < 0 ||
+            registry_reserve(enclaves, &info, true, NULL, NULL, &entry, NULL) < 0)
+                _exit(1);
+        uint32_t got[2] = {info.id, info.cid};
+        _exit(write(report, got, sizeof(got)) != sizeof(got) || read(hold, &byte, 1) != 0);
+}
+
+static void test_processes_that_start_at_once_get_different_ids_and_cids(void **state)
+{
+        enum { PROCESSES = 8 };
+        struct fixture *f = *state;
+        int report[2], hold[2], status;
+        bool seen[PROCESSES] = {false};
+
+        assert_int_equal(pipe(report), 0);
+        assert_int_equal(pipe(hold), 0);
+        for (int i = 0; i < PROCESSES; i++) {
+                pid_t pid = fork();
+                assert_true(pid >= 0);
+                if (pid == 0) {
+                        close(hold[1]);
+                        run_reserver(f->path, report[1], hold[0]);
+                }
+        }
+        for (int i = 0; i < PROCESSES; i++) {
+                uint32_t got[2];
+                assert_int_equal(fd_read_full(report[0], got, sizeof(got)), 0);
+                assert_true(got[0] < PROCESSES && !seen[got[0]]);
+                seen[got[0]] = true;
+                assert_int_equal(got[1], got[0] + 4);
+        }
+        assert_int_equal(count_live(f), PROCESSES);
+        close(hold[0]);
+        close(hold[1]);
+        for (int i = 0; i < PROCESSES; i++) {
+                assert_true(wait(&status) > 0);
+                assert_int_equal(status, 0);
+        }
+        close(report[0]);
+        close(report[1]);
+        assert_int_equal(count_live(f), 0);
+}
+
+static void test_folder_that_others_can_write_is_refused(void **state)
+{
+        struct fixture *f = *state;
+        struct enclaves *enclaves = NULL;
+        struct error err = {0};
+        cleanup_free char *link = string_printf("%s/link", f->folder);
+
+        assert_int_equal(symlink(f->path, link), 0);
+        assert_true(enclaves_open(link, &enclaves, NULL) < 0);
+        assert_int_equal(chmod(f->path, 0770), 0);
+        assert_int_equal(enclaves_open(f->path, &enclaves, &err), -EPERM);
+        assert_non_null(strstr(error_text(&err), "can be written by others"));
+}
+
+int main(void)
+{
+#define REGISTRY_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        const struct CMUnitTest tests[] = {
+                REGISTRY_TEST(test_ids_and_cids_are_the_lowest_free_ones),
+                REGISTRY_TEST(test_cid_that_is_taken_is_refused_with_one_that_is_free),
+                REGISTRY_TEST(test_cid_that_others_have_is_passed_over),
+                REGISTRY_TEST(test_stale_entry_is_removed_and_remembered_as_failed),
+                REGISTRY_TEST(test_start_that_died_leaves_no_memory),
+                REGISTRY_TEST(test_entry_cut_off_before_its_state_was_written_is_cleaned),
+                REGISTRY_TEST(test_record_stays_until_forgotten_or_its_id_is_used),
+                REGISTRY_TEST(test_processes_that_start_at_once_get_different_ids_and_cids),
+                REGISTRY_TEST(test_folder_that_others_can_write_is_refused),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
