@@ -2,9 +2,10 @@
 #include "lib/crypto/private-key.h"
 
 #include "lib/base/fd.h"
+#include "lib/crypto/ecdsa.h"
+#include "lib/crypto/hash.h"
 #include "lib/crypto/openssl-internal.h"
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/ecdsa.h>
 #include <openssl/pem.h>
@@ -15,7 +16,7 @@ struct private_key {
 };
 
 enum {
-        DER_SIGNATURE_MAX = 160,      /* longest ECDSA signature in DER, for P-521 */
+        COORDINATE_MAX = 66,          /* P-521 */
         FILE_ROOM = 3 * PEM_FILE_MAX, /* all that file_read() can want, its own slack included */
 };
 
@@ -119,56 +120,23 @@ int private_key_match(const struct private_key *key, const struct certificate *c
                 key->curve->name, certificate_curve(certificate)->name);
 }
 
-/* Asks for RFC 6979 signatures where this OpenSSL has them (3.2 and later), so that the same input gives the
- * same bytes.  Older ones draw the nonce at random. */
-static void prefer_deterministic(EVP_PKEY_CTX *context)
-{
-        unsigned int deterministic = 1;
-        OSSL_PARAM params[] = {
-                OSSL_PARAM_construct_uint("nonce-type", &deterministic),
-                OSSL_PARAM_construct_end(),
-        };
-        const OSSL_PARAM *settable = EVP_PKEY_CTX_settable_params(context);
-
-        if (settable && OSSL_PARAM_locate_const(settable, "nonce-type"))
-                (void)EVP_PKEY_CTX_set_params(context, params);
-        ERR_clear_error();
-}
-
-static int sign_der(const struct private_key *key, struct view message, uint8_t *ret_der, size_t *ret_n,
-                    struct error *err)
-{
-        cleanup_md_ctx EVP_MD_CTX *md = EVP_MD_CTX_new();
-        EVP_PKEY_CTX *context = NULL;
-        size_t n = DER_SIGNATURE_MAX;
-
-        if (!md)
-                return error_oom(err);
-        if (EVP_DigestSignInit(md, &context, hash_method(key->curve->hash), NULL, key->pkey) != 1)
-                return error_openssl(err, -EIO, "can't begin to sign");
-        prefer_deterministic(context);
-        if (EVP_DigestSign(md, ret_der, &n, message.p, message.n) != 1)
-                return error_openssl(err, -EIO, "can't sign");
-        *ret_n = n;
-        return 0;
-}
-
 int private_key_sign(const struct private_key *key, struct view message, struct buf *ret_signature,
                      struct error *err)
 {
-        uint8_t der[DER_SIGNATURE_MAX];
-        uint8_t raw[2 * 66];
-        const uint8_t *at = der;
-        size_t n = 0, half = key->curve->coordinate_size;
+        uint8_t raw[2 * COORDINATE_MAX];
+        size_t half = key->curve->coordinate_size;
+        struct digest digest;
         ECDSA_SIG *signature;
-        bool ok;
-        int r = sign_der(key, message, der, &n, err);
+        int r = hash_view(key->curve->hash, message, &digest);
 
         if (r < 0)
+                return error_errno(err, -r, "can't hash what is to be signed");
+        r = ecdsa_sign_digest(key->pkey, hash_method(key->curve->hash), digest_view(&digest), &signature,
+                              err);
+        if (r < 0)
                 return r;
-        signature = d2i_ECDSA_SIG(NULL, &at, (long)n);
-        ok = signature && BN_bn2binpad(ECDSA_SIG_get0_r(signature), raw, (int)half) == (int)half &&
-             BN_bn2binpad(ECDSA_SIG_get0_s(signature), raw + half, (int)half) == (int)half;
+        bool ok = BN_bn2binpad(ECDSA_SIG_get0_r(signature), raw, (int)half) == (int)half &&
+                  BN_bn2binpad(ECDSA_SIG_get0_s(signature), raw + half, (int)half) == (int)half;
         ECDSA_SIG_free(signature);
         if (!ok)
                 return error_openssl(err, -EIO, "can't encode the signature");
