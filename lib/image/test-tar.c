@@ -24,10 +24,9 @@ static void put_octal(char *at, size_t size, uint64_t value)
 
 static void put_text(char *at, size_t size, const char *text)
 {
-        size_t n = strlen(text);
-
-        assert_true(n <= size);
-        memcpy(at, text, n);
+        assert_true(strlen(text) <= size);
+        for (size_t i = 0; text[i]; i++)
+                at[i] = text[i];
 }
 
 static void put_checksum(char *block)
@@ -58,7 +57,7 @@ static void write_member(int fd, const struct test_member *m)
         if (type == '1' || type == '2')
                 put_text(block + 157, 100, content);
         put_text(block + 257, 8, "ustar");
-        memcpy(block + 263, "00", 2);
+        put_text(block + 263, 2, "00");
         put_checksum(block);
         assert_int_equal(fd_write_full(fd, block, BLOCK), 0);
         memset(block, 0, BLOCK);

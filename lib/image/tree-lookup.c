@@ -2,6 +2,7 @@
 /* tree-lookup.c - paths through the merged tree: symbolic links resolved inside the root, sorted walks, file
  * content. */
 #include "lib/base/fd.h"
+#include "lib/base/text.h"
 #include "lib/image/entry-path.h"
 #include "lib/image/tree-internal.h"
 
@@ -52,14 +53,9 @@ static int follow_link(struct resolver *r, struct tree_node *root, const struct 
         if (++r->n_links > IMAGE_SYMLINKS_MAX)
                 return error_set(err, -ELOOP, "too many symbolic links");
         /* At most 40 texts of at most 4095 bytes each, and the path itself: bounded. */
-        size_t target_n = strlen(target);
-        size_t rest_n = strlen(r->rest);
-        char *joined = malloc(target_n + 1 + rest_n + 1);
+        char *joined = string_printf("%s/%s", target, r->rest);
         if (!joined)
                 return error_oom(err);
-        memcpy(joined, target, target_n);
-        joined[target_n] = '/';
-        memcpy(joined + target_n + 1, r->rest, rest_n + 1);
         if (target[0] == '/')
                 r->at = root;
         free(r->owned);
