@@ -25,7 +25,7 @@ static bool take_host(const char *text, struct forward_spec *spec, const char **
         if (text[0] == '[' && n > 2 && text[n - 1] == ']') {
                 text++;
                 n -= 2;
-        } else if (memchr(text, ':', n)) {
+        } else if (strcspn(text, "[]:") < n) {
                 return false; /* an IPv6 address without brackets is ambiguous */
         }
         if (n == 0 || n >= sizeof(spec->host))
