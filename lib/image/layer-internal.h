@@ -17,9 +17,10 @@ enum {
 /* The spool and the window of it that was read last. */
 struct layer_feed {
         int fd;
-        uint64_t size;      /* of the spool */
-        uint64_t at;        /* where the next window begins */
-        uint64_t window_at; /* where the window lies in the spool */
+        uint64_t size;        /* of the spool */
+        uint64_t padded_size; /* the same in whole blocks: what libarchive gets, zeros behind the end */
+        uint64_t at;          /* where the next window begins */
+        uint64_t window_at;   /* where the window lies in the spool */
         size_t window_n;
         uint8_t *window;  /* LAYER_FEED_MAX bytes */
         uint8_t *scratch; /* what layer_feed_bytes() had to read */

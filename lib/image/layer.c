@@ -10,6 +10,10 @@
  * at the position that was computed for them.  A libarchive that counted otherwise would give an error, never
  * wrong content.
  *
+ * Some writers (umoci insert for one) end the stream with the last byte of data: no padding to a whole block,
+ * no end-of-archive blocks.  Readers of the field take that, so libarchive gets the missing zeros from us;
+ * data that is itself cut is found by its extent, which must end inside the spool.
+ *
  * Names are bytes.  libarchive would convert PAX names from UTF-8 to the locale's character set; in the C
  * locale it cannot convert anything but ASCII and keeps the raw bytes, with a warning, so all calls run in a
  * C locale of this thread.
@@ -78,17 +82,20 @@ const uint8_t *layer_feed_bytes(struct layer_feed *feed, uint64_t at, size_t n, 
 static la_ssize_t feed_read(struct archive *archive, void *user, const void **ret_buffer)
 {
         struct layer_feed *feed = user;
-        uint64_t left = feed->size - feed->at;
+        uint64_t left = feed->padded_size - feed->at;
         size_t n = left < LAYER_FEED_MAX ? left : LAYER_FEED_MAX;
-        int r = fd_pread_full(feed->fd, feed->window, n, feed->at);
+        uint64_t spooled = feed->at < feed->size ? feed->size - feed->at : 0;
+        size_t real = spooled < n ? (size_t)spooled : n;
+        int r = fd_pread_full(feed->fd, feed->window, real, feed->at);
 
+        memset(feed->window + real, 0, n - real);
         if (r < 0) {
                 archive_set_error(archive, -r, "cannot read the spooled layer: %s", strerror(-r));
                 feed->window_n = 0;
                 return ARCHIVE_FATAL;
         }
         feed->window_at = feed->at;
-        feed->window_n = n;
+        feed->window_n = real;
         feed->at += n;
         *ret_buffer = feed->window;
         return (la_ssize_t)n;
@@ -98,7 +105,7 @@ static la_ssize_t feed_read(struct archive *archive, void *user, const void **re
 static la_int64_t feed_skip(struct archive *archive, void *user, la_int64_t request)
 {
         struct layer_feed *feed = user;
-        uint64_t left = feed->size - feed->at;
+        uint64_t left = feed->padded_size - feed->at;
         uint64_t n = request < 0 ? 0 : (uint64_t)request;
 
         (void)archive;
@@ -133,6 +140,8 @@ int layer_open(int fd, struct layer **ret_layer, struct error *err)
         if (!layer)
                 return error_oom(err);
         layer->feed = (struct layer_feed){.fd = fd, .size = (uint64_t)st.st_size};
+        if (!checked_align64(layer->feed.size, LAYER_BLOCK, &layer->feed.padded_size))
+                return error_errno(err, EFBIG, "cannot read the spooled layer");
         layer->feed.window = malloc(LAYER_FEED_MAX);
         layer->entry = archive_entry_new();
         layer->c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);

@@ -505,6 +505,17 @@ def test_hard_link_to_a_symbolic_link(tree_dump, tmp_path):
     assert facts["l"].content == facts["b"].content == b"nowhere"
 
 
+@pytest.mark.parametrize("size", [1, 100, 512, 125000])
+def test_stream_that_ends_with_its_last_byte_of_data_is_whole(tree_dump, tmp_path, size):
+    """umoci insert writes neither padding nor an end of the archive; one byte less is a truncated layer."""
+    entry = F("f", os.urandom(size))
+    whole = images.layer_tar([entry])[:512 + size]
+    assert unpack_ours(tree_dump, [whole], tmp_path)["f"].content == entry.data
+    (tmp_path / "cut.tar").write_bytes(whole[:-1])
+    result = subprocess.run([tree_dump, "list", tmp_path / "cut.tar"], capture_output=True, text=True)
+    assert result.returncode == 1 and "truncated" in result.stderr
+
+
 # --- archives by other writers ---------------------------------------------------------------------------------------
 
 
@@ -607,6 +618,7 @@ def test_archive_of_umoci(tree_dump, tmp_path):
     (bundle / "rootfs/gone").unlink()
     os.link(bundle / "rootfs/d/x", bundle / "rootfs/d/x2")
     os.setxattr(bundle / "rootfs/d/new", "user.k", b"v\0w")
+    os.utime(bundle / "rootfs/d/new", (images.EPOCH, images.EPOCH))  # umoci rounds to seconds
     subprocess.run([umoci, "repack", "--image", layout, str(bundle)], check=True, capture_output=True)
     index = json.loads((tmp_path / "layout/index.json").read_text())
     digest = [m for m in index["manifests"] if m["annotations"]["org.opencontainers.image.ref.name"] == "latest"][0]["digest"]
