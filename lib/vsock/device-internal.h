@@ -248,6 +248,9 @@ void device_wake(struct vsock_device *device);
 /* Does what there is to do with the rings, now; for the end of a loop callback.  0. */
 int device_service(struct vsock_device *device);
 
+/* Deals with one packet of the guest's, which is only read. */
+void device_packet(struct vsock_device *device, const struct virtqueue_chain *chain);
+
 /* Takes what the guest transmitted: 0, or the ring is broken.  Sets device->more where something is left. */
 int rings_receive(struct vsock_device *device, struct error *err);
 

@@ -68,7 +68,7 @@ static int accept_request(struct vsock_device *device, const struct vsock_packet
         return 0;
 }
 
-static void handle_packet(struct vsock_device *device, const struct virtqueue_chain *chain)
+void device_packet(struct vsock_device *device, const struct virtqueue_chain *chain)
 {
         uint8_t bytes[VSOCK_PACKET_HEADER_SIZE];
         struct vsock_packet_header header;
@@ -125,7 +125,7 @@ int rings_receive(struct vsock_device *device, struct error *err)
                                 return r;
                         if (r == 0)
                                 break;
-                        handle_packet(device, &device->tx_chain);
+                        device_packet(device, &device->tx_chain);
                         virtqueue_push(q, device->tx_chain.head, 0);
                 }
         } while (virtqueue_enable_kicks(q));
