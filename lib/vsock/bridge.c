@@ -120,7 +120,8 @@ static int end_handshake(struct handshake *h)
 static void refuse(struct handshake *h, const char *why)
 {
         log_debug(h->device->log, "vsock: client of the bridge is refused: %s", why);
-        cleanup_fd int fd = end_handshake(h);
+        int fd = end_handshake(h);
+        fd_close_p(&fd);
 }
 
 /* The port in "CONNECT <port>", which is `n` bytes long. */

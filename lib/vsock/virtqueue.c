@@ -91,7 +91,7 @@ static int find_part(const struct guest_memory *memory, const char *part, uint64
 int virtqueue_init(struct virtqueue *q, const struct virtqueue_layout *layout,
                    const struct guest_memory *memory, struct error *err)
 {
-        uint8_t *desc, *avail, *used;
+        uint8_t *desc = NULL, *avail = NULL, *used = NULL;
         uint16_t size = layout->size;
 
         if (size == 0 || size > VIRTQUEUE_SIZE_MAX || (size & (size - 1)) != 0)
