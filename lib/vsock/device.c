@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const uint64_t TIMER_IDLE_MS = 24 * 3600 * 1000;
+static const uint64_t TIMER_IDLE_MS = UINT64_C(24) * 3600 * 1000;
 
 /* --- who has something to send ---------------------------------------------------------------------------------- */
 

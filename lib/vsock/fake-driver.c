@@ -196,10 +196,10 @@ void driver_start(struct driver *d)
         give_memory(d);
         for (uint32_t i = 0; i < 2; i++)
                 driver_start_ring(d, i, 0);
-        for (uint16_t i = 0; i < DRIVER_RING; i++) {
-                driver_set_descriptor(d, 0, i, DRIVER_GUEST_ADDR + driver_buffer_at(i), DRIVER_BUFFER,
-                                      VRING_DESC_F_WRITE, 0);
-                driver_offer(d, 0, i);
+        for (int i = 0; i < DRIVER_RING; i++) {
+                driver_set_descriptor(d, 0, (uint16_t)i, DRIVER_GUEST_ADDR + driver_buffer_at((size_t)i),
+                                      DRIVER_BUFFER, VRING_DESC_F_WRITE, 0);
+                driver_offer(d, 0, (uint16_t)i);
         }
 }
 

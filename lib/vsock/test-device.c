@@ -321,7 +321,7 @@ static void device_waits_for_receive_buffers(void **state)
                        (n = send(o.fd, bytes + total, DRIVER_BUFFER, MSG_DONTWAIT)) > 0)
                         total += (size_t)n;
         }
-        assert_true(total > DRIVER_RING * DRIVER_BUFFER);
+        assert_true(total > (size_t)DRIVER_RING * DRIVER_BUFFER);
         for (size_t got = 0; got < total;)
                 got += driver_expect(&d, VSOCK_OP_RW, GUEST_PORT).len;
         close_stream(&d, &o);

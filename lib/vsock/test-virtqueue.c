@@ -61,7 +61,7 @@ static struct virtqueue_layout layout_with(bool event_idx)
 static void set_up(struct fixture *f, bool event_idx)
 {
         const struct guest_memory_place a = {GUEST, TOTAL, USER, 0};
-        const struct guest_memory_place b = {GUEST + TOTAL, TOTAL, USER + 2 * TOTAL, 0};
+        const struct guest_memory_place b = {GUEST + TOTAL, TOTAL, USER + 2 * (uint64_t)TOTAL, 0};
         const struct virtqueue_layout layout = layout_with(event_idx);
         cleanup_fd int first = sealed_memory();
         cleanup_fd int second = sealed_memory();
@@ -206,7 +206,7 @@ static void broken_chains_are_told_apart(void **state)
                 {GUEST, 1, VRING_DESC_F_NEXT, SIZE, "descriptor 8 in a table of 8"},
                 {GUEST, 1, VRING_DESC_F_NEXT, 0xffff, "descriptor 65535 in a table of 8"},
                 {GUEST - 1, 1, 0, 0, "leaves the guest's memory"},
-                {GUEST + 2 * TOTAL - 1, 2, 0, 0, "leaves the guest's memory"},
+                {GUEST + 2 * (uint64_t)TOTAL - 1, 2, 0, 0, "leaves the guest's memory"},
                 {UINT64_MAX, 2, 0, 0, "leaves the guest's memory"},
                 {GUEST, UINT32_MAX, 0, 0, "leaves the guest's memory"},
                 {GUEST, 1, VRING_DESC_F_WRITE, 0, "in a queue that it reads"},
@@ -370,7 +370,7 @@ static void event_indexes_say_when_to_signal(void **state)
 
         (void)state;
         set_up(&f, true);
-        memcpy(f.first + AVAIL + 4 + 2 * SIZE, &wish, 2);
+        memcpy(f.first + AVAIL + 4 + 2 * (size_t)SIZE, &wish, 2);
         virtqueue_push(&f.q, 0, 0);
         assert_false(virtqueue_should_signal(&f.q));
         virtqueue_push(&f.q, 0, 0);
@@ -383,7 +383,7 @@ static void event_indexes_say_when_to_signal(void **state)
         f.offered = 7;
         memcpy(f.first + AVAIL + 2, &f.offered, 2);
         assert_false(virtqueue_enable_kicks(&f.q));
-        memcpy(&ours, f.first + USED + 4 + 8 * SIZE, 2);
+        memcpy(&ours, f.first + USED + 4 + 8 * (size_t)SIZE, 2);
         assert_int_equal(ours, 7);
         guest_memory_done(&f.memory);
 }

@@ -55,7 +55,7 @@ int unix_socket_listen(int dirfd, const char *name, int *ret_fd, struct error *e
                 return error_errno(err, errno, "%s", name);
         /* Nobody can connect before listen(), so nobody slips in under the umask's mode. */
         if (fchmodat(dirfd, name, 0600, 0) < 0 || listen(fd, BACKLOG) < 0) {
-                r = error_errno(err, errno, "%s", name);
+                r = error_errno(err, errno, "%s", address.sun_path);
                 (void)unlinkat(dirfd, name, 0);
                 return r;
         }
