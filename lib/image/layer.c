@@ -51,69 +51,6 @@ struct layer {
         char name[ENTRY_PATH_PRINTABLE_MAX]; /* of the current entry, for messages */
 };
 
-const uint8_t *layer_feed_bytes(struct layer_feed *feed, uint64_t at, size_t n, struct error *err)
-{
-        if (at >= feed->window_at && at - feed->window_at <= feed->window_n &&
-            n <= feed->window_n - (at - feed->window_at))
-                return feed->window + (at - feed->window_at);
-        if (at > feed->size || n > feed->size - at) {
-                error_set(err, -EBADMSG, "the layer is truncated: it ends at byte %llu, inside a header",
-                          (unsigned long long)feed->size);
-                return NULL;
-        }
-        if (n > feed->scratch_size || !feed->scratch) {
-                size_t size = n < LAYER_BLOCK ? LAYER_BLOCK : n;
-                uint8_t *p = realloc(feed->scratch, size);
-                if (!p) {
-                        error_oom(err);
-                        return NULL;
-                }
-                feed->scratch = p;
-                feed->scratch_size = size;
-        }
-        int r = fd_pread_full(feed->fd, feed->scratch, n, at);
-        if (r < 0) {
-                error_errno(err, -r, "cannot read the spooled layer");
-                return NULL;
-        }
-        return feed->scratch;
-}
-
-static la_ssize_t feed_read(struct archive *archive, void *user, const void **ret_buffer)
-{
-        struct layer_feed *feed = user;
-        uint64_t left = feed->padded_size - feed->at;
-        size_t n = left < LAYER_FEED_MAX ? left : LAYER_FEED_MAX;
-        uint64_t spooled = feed->at < feed->size ? feed->size - feed->at : 0;
-        size_t real = spooled < n ? (size_t)spooled : n;
-        int r = fd_pread_full(feed->fd, feed->window, real, feed->at);
-
-        memset(feed->window + real, 0, n - real);
-        if (r < 0) {
-                archive_set_error(archive, -r, "cannot read the spooled layer: %s", strerror(-r));
-                feed->window_n = 0;
-                return ARCHIVE_FATAL;
-        }
-        feed->window_at = feed->at;
-        feed->window_n = real;
-        feed->at += n;
-        *ret_buffer = feed->window;
-        return (la_ssize_t)n;
-}
-
-/* Skips at most to the end: what is missing then shows as a truncated archive. */
-static la_int64_t feed_skip(struct archive *archive, void *user, la_int64_t request)
-{
-        struct layer_feed *feed = user;
-        uint64_t left = feed->padded_size - feed->at;
-        uint64_t n = request < 0 ? 0 : (uint64_t)request;
-
-        (void)archive;
-        n = n < left ? n : left;
-        feed->at += n;
-        return (la_int64_t)n;
-}
-
 static int open_archive(struct layer *layer, struct error *err)
 {
         struct archive *a = archive_read_new();
@@ -122,8 +59,8 @@ static int open_archive(struct layer *layer, struct error *err)
                 return error_oom(err);
         layer->archive = a;
         if (archive_read_support_format_tar(a) != ARCHIVE_OK ||
-            archive_read_set_read_callback(a, feed_read) != ARCHIVE_OK ||
-            archive_read_set_skip_callback(a, feed_skip) != ARCHIVE_OK ||
+            archive_read_set_read_callback(a, layer_feed_read) != ARCHIVE_OK ||
+            archive_read_set_skip_callback(a, layer_feed_skip) != ARCHIVE_OK ||
             archive_read_set_callback_data(a, &layer->feed) != ARCHIVE_OK ||
             archive_read_open1(a) != ARCHIVE_OK)
                 return error_set(err, -EBADMSG, "is not a tar archive: %s", archive_error_string(a));
