@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-enum { HELP_WIDTH = 100, INDENT = 4 };
+enum { HELP_WIDTH = 100, INDENT = 4, DEEPER = 8 };
 
 /* One line of a list: a name, [Required] or nothing, a summary. */
 struct row {
@@ -173,8 +173,8 @@ static void help_command(const struct cli_program *program, const struct cli_par
         for (size_t i = 0; i < command->n_examples; i++) {
                 append_spaces(text, INDENT);
                 append_wrapped(text, command->examples[i].title, INDENT, INDENT);
-                append_spaces(text, 2 * INDENT);
-                append_wrapped(text, command->examples[i].text, 2 * INDENT, 2 * INDENT);
+                append_spaces(text, DEEPER);
+                append_wrapped(text, command->examples[i].text, DEEPER, DEEPER);
                 buf_append_byte(text, '\n');
         }
 }

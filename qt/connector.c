@@ -72,7 +72,7 @@ int connector_new(const struct vsock_endpoint *endpoint, struct connector **ret_
 {
         struct connector *connector = calloc(1, sizeof(*connector));
         pthread_attr_t attributes;
-        pthread_t thread;
+        pthread_t thread = 0;
 
         if (!connector)
                 return error_oom(err);

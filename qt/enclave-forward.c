@@ -268,7 +268,7 @@ static int watch_everything(struct forward *f, struct error *err)
 {
         static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
         struct loop_source *source;
-        pthread_t thread;
+        pthread_t thread = 0;
         int r = 0;
 
         /* Signals first: they are blocked for the threads that follow. */
@@ -297,7 +297,7 @@ static int serve(struct forward *f, const struct cli_parsed *parsed, struct erro
         if (r == 0)
                 r = loop_new(&f->loop, err);
         f->relays = (struct relays){.loop = f->loop, .ended = on_relay_ended, .user = f};
-        f->listeners = calloc(parsed->n_operands, sizeof(*f->listeners));
+        f->listeners = calloc(parsed->n_operands + 1, sizeof(*f->listeners));
         if (r == 0 && !f->listeners)
                 return error_oom(err);
         for (size_t i = 0; r == 0 && i < parsed->n_operands; i++)

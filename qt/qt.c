@@ -73,7 +73,7 @@ int qt_fail(const struct qt *qt, const struct error *err)
 
 int qt_usage(const struct qt *qt, const char *format, ...)
 {
-        cleanup_buf struct buf text = buf_with_max(1024 * 1024);
+        cleanup_buf struct buf text = buf_with_max(1 << 20);
         cleanup_free char *message = NULL;
         va_list ap;
 

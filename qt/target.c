@@ -25,7 +25,7 @@ static void *wait_for_signal(void *user)
 
 static int watch(struct target *target, struct error *err)
 {
-        pthread_t thread;
+        pthread_t thread = 0;
 
         sigemptyset(&target->signals);
         sigaddset(&target->signals, SIGINT);

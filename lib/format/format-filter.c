@@ -13,7 +13,7 @@
 static int filter(const char *format, const char *query, struct error *err)
 {
         struct output_style style = {.query_active = query != NULL};
-        cleanup_buf struct buf b = buf_with_max(64 * 1024 * 1024);
+        cleanup_buf struct buf b = buf_with_max(64U << 20);
         cleanup_json json_t *value = json_loadf(stdin, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
         cleanup_json json_t *result = NULL, *made = NULL;
         cleanup_jmespath struct jmespath *compiled = NULL;

@@ -278,11 +278,8 @@ static json_t *run_values(const struct call *call)
 static json_t *run_length(const struct call *call)
 {
         const json_t *value = call->args[0];
-        size_t n = 0;
+        size_t n = json_array_size(value) + json_object_size(value);
 
-        if (!json_is_string(value))
-                return or_no_memory(
-                        call, json_integer((json_int_t)(json_array_size(value) + json_object_size(value))));
         for (size_t i = 0; i < json_string_length(value); i++)
                 n += ((unsigned char)json_string_value(value)[i] & 0xc0) != 0x80;
         return or_no_memory(call, json_integer((json_int_t)n));
@@ -460,7 +457,7 @@ static json_t *run_to_array(const struct call *call)
 
 static json_t *run_to_string(const struct call *call)
 {
-        cleanup_buf struct buf text = buf_with_max(256 * 1024 * 1024);
+        cleanup_buf struct buf text = buf_with_max(256U << 20);
 
         if (json_is_string(call->args[0]))
                 return json_incref(call->args[0]);

@@ -48,7 +48,7 @@ static bool is_blank(char c)
 /* Text without blanks around it and without control characters, which could command the terminal. */
 static json_t *cell_text(const json_t *value)
 {
-        cleanup_buf struct buf raw = buf_with_max(64 * 1024 * 1024), clean = buf_with_max(256 * 1024 * 1024);
+        cleanup_buf struct buf raw = buf_with_max(64U << 20), clean = buf_with_max(256U << 20);
 
         if (!json_is_null(value))
                 output_append_plain(value, &raw);
