@@ -171,6 +171,11 @@ static int sparse_block(struct layer *layer, const void *p, size_t n, uint64_t o
 
         if (!checked_add64(offset, n, &end) || end > size || (last && offset < last->offset + last->length))
                 return error_set(err, -EBADMSG, "the map of the sparse file is out of order");
+        /* Behind the end libarchive gets zeros, which are nobody's data. */
+        if (at > layer->feed.size || n > layer->feed.size - at)
+                return error_set(err, -EBADMSG,
+                                 "the layer is truncated: it ends at byte %llu, inside a sparse file",
+                                 (unsigned long long)layer->feed.size);
         /* A big block is compared piece by piece, so that scratch memory stays small. */
         for (size_t done = 0; done < n;) {
                 size_t piece = n - done < LAYER_FEED_MAX ? n - done : LAYER_FEED_MAX;

@@ -123,7 +123,7 @@ BAD = {
     "truncated-in-header": (file(b"a") + file(b"x")[:300], r"damaged or truncated at byte 512"),
     "truncated-in-file": (file(b"d/x", b"x" * 3000)[:1500], r"d/x: the layer is truncated: it ends at byte 1500, the file at byte 3512"),
     "truncated-in-pax": (pax((b"path", b"p" * 600))[:900], r"truncated"),
-    "truncated-in-sparse": (sparse(100_000, [(0, 4096), (50_000, 4096)], b"d" * 8192)[:6000], r"s: the layer is truncated or damaged inside a sparse file"),
+    "truncated-in-sparse": (sparse(100_000, [(0, 4096), (50_000, 4096)], b"d" * 8192)[:6000], r"s: the layer is truncated: it ends at byte 6000, inside a sparse file"),
     "checksum-wrong": (file(b"a") + b"?" + file(b"x")[1:] + END, r"damaged or truncated at byte 512: Damaged tar archive"),
     "not-a-tar": (b"This is no tar at all. " * 100, r"is not a tar archive"),
     "size-overflow": (header(b"x", size=b"\x80" + b"\xff" * 11) + END, r"damaged or truncated"),
