@@ -90,7 +90,7 @@ static int take_auth(const char *auth, struct registry_credentials *c, struct er
 
 static int take_entry(const json_t *entry, struct registry_credentials *c, struct error *err)
 {
-        const char *auth, *token, *user, *password;
+        const char *auth = NULL, *token = NULL, *user = NULL, *password = NULL;
         int r = json_is_object(entry) ? 0 : error_set(err, -EBADMSG, "not an object");
 
         if (r == 0)
@@ -125,7 +125,7 @@ int registry_credentials_parse(struct view json, const char *domain, const char 
         cleanup_json json_t *root = NULL;
         cleanup_registry_credentials struct registry_credentials c = {0};
         cleanup_free char *wanted = string_printf("%s/%s", domain, path);
-        json_t *auths, *entry = NULL;
+        json_t *auths = NULL, *entry = NULL;
         int r = wanted ? strict_json_parse(json, AUTHFILE_SIZE_MAX, &root, err) : error_oom(err);
 
         if (r == 0 && !json_is_object(root))

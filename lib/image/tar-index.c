@@ -380,7 +380,7 @@ int tar_index_read(const struct tar_index *index, const char *name, image_sink_f
 {
         CLEANUP(reader_free_p) struct reader *reader = NULL;
         cleanup_free uint8_t *chunk = malloc(CHUNK_SIZE);
-        const struct entry *e;
+        const struct entry *e = NULL;
         struct archive_entry *ae;
         la_ssize_t n;
         int r = chunk ? follow(index, name, &e, err) : error_oom(err);

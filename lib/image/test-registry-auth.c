@@ -160,6 +160,14 @@ static char *put(const char *name, const char *json)
         return path;
 }
 
+/* The same, where the path is not wanted. */
+static void put_only(const char *name, const char *json)
+{
+        cleanup_free char *path = put(name, json);
+
+        assert_non_null(path);
+}
+
 static void find(const char *authfile, const char *user)
 {
         cleanup_registry_credentials struct registry_credentials c = {0};
@@ -185,9 +193,9 @@ static void files_are_looked_for_in_order(void **state)
         find(NULL, NULL);
         cleanup_free char *last = put("docker/config.json", "{\"auths\":{\"h.x\":" A1 "}}");
         find(NULL, "a");
-        cleanup_free char *unrelated = put(".config/containers/auth.json", "{\"auths\":{\"other\":" B2 "}}");
+        put_only(".config/containers/auth.json", "{\"auths\":{\"other\":" B2 "}}");
         find(NULL, "a");
-        cleanup_free char *first = put("run/containers/auth.json", "{\"auths\":{\"h.x\":" B2 "}}");
+        put_only("run/containers/auth.json", "{\"auths\":{\"h.x\":" B2 "}}");
         find(NULL, "b");
         cleanup_free char *named = put("named.json", "{\"auths\":{\"h.x\":" C3 "}}");
         setenv("REGISTRY_AUTH_FILE", named, 1);
@@ -197,7 +205,7 @@ static void files_are_looked_for_in_order(void **state)
         unsetenv("XDG_RUNTIME_DIR");
         unsetenv("REGISTRY_AUTH_FILE");
         find(NULL, NULL);
-        cleanup_free char *home = put(".docker/config.json", "{\"auths\":{\"h.x\":" D4 "}}");
+        put_only(".docker/config.json", "{\"auths\":{\"h.x\":" D4 "}}");
         find(NULL, "d");
 }
 
