@@ -56,17 +56,16 @@ int docker_archive_parse(struct view json, struct docker_archive_list *ret_list,
         list.images = calloc(n ? n : 1, sizeof(*list.images));
         if (!list.images)
                 return error_oom(err);
-        for (; list.n_images < n; list.n_images++) {
-                struct docker_archive_image *image = &list.images[list.n_images];
-                r = parse_image(json_array_get(root, list.n_images), image, err);
+        list.n_images = n; /* of zeros, which can be freed at any point */
+        for (size_t i = 0; i < n; i++) {
+                r = parse_image(json_array_get(root, i), &list.images[i], err);
                 if (r < 0) {
-                        error_wrap(err, "image %zu", list.n_images);
-                        list.n_images++; /* half built, but freed with the rest */
+                        error_wrap(err, "image %zu", i);
                         return r;
                 }
         }
-        *ret_list = list;
-        list = (struct docker_archive_list){0};
+        *ret_list = (struct docker_archive_list){.images = take_pointer(&list.images), .n_images = n};
+        list.n_images = 0;
         return 0;
 }
 

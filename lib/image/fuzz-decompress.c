@@ -19,7 +19,7 @@ static int take(void *user, struct view data, struct error *err)
 
 static struct outcome run(struct view input, size_t step)
 {
-        static const struct decompress_limits limits = {.max_output = 8 * 1024 * 1024};
+        static const struct decompress_limits limits = {.max_output = 8388608};
         struct outcome o = {0};
         cleanup_hash struct hash h = HASH_NONE;
         cleanup_decompressor struct decompressor *d = NULL;

@@ -12,14 +12,14 @@ static int drop(void *user, struct view data, struct error *err)
         size_t *total = user;
 
         *total += data.n;
-        return *total > 16 * 1024 * 1024 ? error_set(err, -EFBIG, "enough") : 0;
+        return *total > (size_t)16 << 20 ? error_set(err, -EFBIG, "enough") : 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static const char *const names[] = {"manifest.json", "oci-layout", "a/layer.tar", "../x",
                                             "a/../manifest.json"};
-        const struct image_options options = {.spool_dir = "/tmp", .max_image_size = 1024 * 1024};
+        const struct image_options options = {.spool_dir = "/tmp", .max_image_size = 1 << 20};
         cleanup_tar_index struct tar_index *index = NULL;
         int fd = memfd_create("archive", MFD_CLOEXEC);
 

@@ -14,7 +14,13 @@
 #include <curl/curl.h>
 #include <string.h>
 
-enum { REDIRECTS_MAX = 5, CONNECT_SECONDS = 30, STALL_SECONDS = 60, RETRY_AFTER_MAX = 60 };
+enum {
+        REDIRECTS_MAX = 5,
+        CONNECT_SECONDS = 30,
+        STALL_SECONDS = 60,
+        RETRY_AFTER_MAX = 60,
+        CHALLENGES_MAX = 16384
+};
 
 struct http_client {
         CURLM *multi;
@@ -298,7 +304,7 @@ static int transfer_fault(const struct transfer *t, CURLcode code, struct error 
 
 static int fill_response(struct transfer *t, struct http_response *r, struct error *err)
 {
-        cleanup_buf struct buf challenges = buf_with_max(16 * 1024);
+        cleanup_buf struct buf challenges = buf_with_max(CHALLENGES_MAX);
         const char *type = header(t->easy, "Content-Type", 0);
         const char *digest = header(t->easy, "Docker-Content-Digest", 0);
         const char *value;

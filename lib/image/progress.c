@@ -3,7 +3,7 @@
 
 #include <time.h>
 
-static const uint64_t interval = 100 * 1000 * 1000;
+static const uint64_t interval = 100000000; /* nanoseconds */
 
 static uint64_t now(void)
 {

@@ -228,7 +228,7 @@ int registry_credentials_find(const char *authfile, const char *domain, const ch
 char *auth_basic_header(const struct registry_credentials *credentials)
 {
         cleanup_secret_buf struct buf plain = buf_with_max(AUTHFILE_SIZE_MAX);
-        cleanup_secret_buf struct buf text = buf_with_max(2 * AUTHFILE_SIZE_MAX);
+        cleanup_secret_buf struct buf text = buf_with_max((size_t)2 * AUTHFILE_SIZE_MAX);
 
         buf_printf(&plain, "%s:%s", credentials->user ? credentials->user : "",
                    credentials->password ? credentials->password : "");

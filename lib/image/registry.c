@@ -26,6 +26,7 @@ enum {
         TRIES_MAX = 5,
         FIRST_PAUSE_MS = 200,
         TOKEN_REPLY_MAX = 1024 * 1024,
+        URL_MAX = 16384,
         PROGRESS_SIZE = 1024 * 1024, /* bytes after which a broken transfer counts as a new one */
 };
 
@@ -197,7 +198,7 @@ static int fetch_token(struct registry_source *s, const struct auth_challenge *c
         cleanup_http_response struct http_response response = {0};
         cleanup_secret_buf struct buf reply = buf_with_max(TOKEN_REPLY_MAX);
         cleanup_secret_buf struct buf form = buf_with_max(TOKEN_REPLY_MAX);
-        cleanup_buf struct buf url = buf_with_max(16 * 1024);
+        cleanup_buf struct buf url = buf_with_max(URL_MAX);
         cleanup_secret char *basic = credentials->user ? auth_basic_header(credentials) : NULL;
         uint64_t delivered = 0;
 

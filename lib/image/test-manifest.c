@@ -18,7 +18,7 @@
         "\",\"size\":2}"
 #define LAYER                                                                                                \
         "{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar+gzip\",\"digest\":\"" DIGEST "\",\"size\":" \
-                                                                                              "9}"
+        "9}"
 #define ENTRY(os, arch, variant, size)                                                                       \
         "{\"mediaType\":\"" MANIFEST_TYPE_OCI "\",\"digest\":\"" DIGEST "\",\"size\":" #size                 \
         ",\"platform\":{\"os\":\"" os "\",\"architecture\":\"" arch "\"" variant "}}"
