@@ -243,7 +243,7 @@ static int on_connection(struct loop_source *source, int listen_fd, uint32_t eve
         *client = (struct client){
                 .clients = clients,
                 .fd = -1,
-                .input = buf_with_max(2 * CONTROL_REQUEST_MAX),
+                .input = buf_with_max((size_t)2 * CONTROL_REQUEST_MAX),
                 .output = buf_with_max(CONTROL_LINE_MAX),
         };
         if (loop_add_fd(clients->loop, fd, EPOLLIN, on_client, client, &client->source, NULL) < 0)

@@ -177,7 +177,7 @@ static void settle(struct supervisor *s, enum enclave_state state, int exit_stat
 static void settle_unexplained(struct supervisor *s, const char *text)
 {
         cleanup_buf struct buf reason = buf_with_max(ERROR_TEXT_MAX - 1);
-        cleanup_buf struct buf tail = buf_with_max(CONSOLE_TAIL * 2);
+        cleanup_buf struct buf tail = buf_with_max((size_t)2 * CONSOLE_TAIL);
 
         buf_append_string(&reason, text);
         if (!s->console)
@@ -316,6 +316,7 @@ static void take_started(struct supervisor *s, const struct guest_message *messa
 
 static void take_exited(struct supervisor *s, const struct guest_message *message)
 {
+        s->started = true;
         settle(s, ENCLAVE_EXITED, (int)(message->status & 255), 0, "");
         workload_ended(s);
 }
@@ -324,6 +325,7 @@ static void take_signaled(struct supervisor *s, const struct guest_message *mess
 {
         int signal = (int)(message->signaled.signal & 127);
 
+        s->started = true;
         settle(s, ENCLAVE_EXITED, 128 + signal, signal, "");
         workload_ended(s);
 }
@@ -537,7 +539,7 @@ int supervisor_new(const struct supervisor_parts *parts, struct supervisor **ret
 /* Removes the entry; what ended by itself after it had run is remembered. */
 static void retire(struct supervisor *s)
 {
-        cleanup_buf struct buf console = buf_with_max(2 * CONSOLE_SIZE);
+        cleanup_buf struct buf console = buf_with_max((size_t)2 * CONSOLE_SIZE);
         bool remember = s->started && !s->stop_requested;
 
         if (remember && s->console)
@@ -549,8 +551,10 @@ static void finish(struct supervisor *s)
 {
         drain_console(s);
         retire(s);
-        if (s->info.state == ENCLAVE_EXITED)
+        if (s->info.state == ENCLAVE_EXITED && s->started)
                 answer_starter(s, 0, "");
+        else if (s->info.state == ENCLAVE_EXITED)
+                answer_starter(s, -ECANCELED, "the enclave was stopped before its workload started");
         else
                 answer_starter(s, s->failure, s->info.reason);
         clients_finish(s->clients, &s->info);

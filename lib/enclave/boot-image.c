@@ -254,7 +254,6 @@ static int check_architecture(const struct eif *eif, struct error *err)
 static int open_copy(int fd, struct boot_image *image, struct error *err)
 {
         cleanup_eif struct eif *eif = NULL;
-        cleanup_buf struct buf head = buf_with_max(EIF_KERNEL_HEAD);
         int r;
 
         if ((r = eif_open(fd, &eif, err)) < 0 || (r = check_architecture(eif, err)) < 0 ||
@@ -264,10 +263,10 @@ static int open_copy(int fd, struct boot_image *image, struct error *err)
                 .eif = eif,
                 .kernel_fd = image->kernel_fd,
                 .initrd_fd = image->initrd_fd,
-                .kernel_head = head,
+                .kernel_head = buf_with_max(EIF_KERNEL_HEAD),
         };
         r = measure(eif, &copier, image, err);
-        head = copier.kernel_head;
+        buf_done(&copier.kernel_head);
         if (r < 0 || (r = make_read_only(&image->kernel_fd, err)) < 0 ||
             (r = make_read_only(&image->initrd_fd, err)) < 0)
                 return r;

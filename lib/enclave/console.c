@@ -4,6 +4,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* How far back the beginning of a panic is looked for. */
+enum { PANIC_MAX = 8192 };
+
 /* Byte number k since the boot lies at bytes[k % capacity]; those in [start, end) are held. */
 struct console {
         size_t capacity;
@@ -92,21 +95,44 @@ static uint8_t byte_at(const struct console *console, uint64_t position)
         return console->bytes[position % console->capacity];
 }
 
+static bool has_text_at(const struct console *console, uint64_t position, const char *text)
+{
+        for (; *text; text++, position++) {
+                if (position >= console->end || byte_at(console, position) != (uint8_t)*text)
+                        return false;
+        }
+        return true;
+}
+
+/* Where the last `max` bytes begin, at the start of a line if they hold one. */
+static uint64_t tail_start(const struct console *console, size_t max)
+{
+        if (console->end - console->start <= max)
+                return console->start;
+        for (uint64_t k = console->end - max; k + 1 < console->end; k++) {
+                if (byte_at(console, k) == '\n')
+                        return k + 1;
+        }
+        return console->end - max;
+}
+
+/* A panic says why in its first line, and a long trace follows: then that line is where to begin. */
+static uint64_t panic_start(const struct console *console, uint64_t fallback)
+{
+        for (uint64_t k = tail_start(console, PANIC_MAX); k < console->end; k++) {
+                if (has_text_at(console, k, "Kernel panic"))
+                        return k;
+        }
+        return fallback;
+}
+
 int console_tail(const struct console *console, size_t max, struct buf *b)
 {
-        uint64_t from = console->end - console->start > max ? console->end - max : console->start;
         bool pending_break = false, any = false;
+        uint64_t from = panic_start(console, tail_start(console, max));
+        uint64_t to = console->end - from > max ? from + max : console->end;
 
-        /* Begin with a whole line where the piece holds more than one. */
-        if (from > console->start) {
-                for (uint64_t k = from; k + 1 < console->end; k++) {
-                        if (byte_at(console, k) == '\n') {
-                                from = k + 1;
-                                break;
-                        }
-                }
-        }
-        for (uint64_t k = from; k < console->end; k++) {
+        for (uint64_t k = from; k < to; k++) {
                 uint8_t byte = byte_at(console, k);
                 if (byte == '\n')
                         pending_break = true;

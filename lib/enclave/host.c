@@ -4,7 +4,6 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/text.h"
 
-#include <inttypes.h>
 #include <sched.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,36 +22,41 @@ unsigned host_cpus(void)
         return n > 0 ? n : 1;
 }
 
-static bool read_number(const char *path, uint64_t *ret_value)
+/* The first number of a line such as "MemAvailable:   1234 kB", or "1234". */
+static bool number_in(const char *line, uint64_t *ret_value)
 {
-        cleanup_file FILE *file = fopen(path, "re");
+        char digits[24];
+        size_t skip = strcspn(line, "0123456789");
+        size_t n = strspn(line + skip, "0123456789");
 
-        return file && fscanf(file, "%" SCNu64, ret_value) == 1;
+        if (n >= sizeof(digits))
+                return false;
+        memcpy(digits, line + skip, n);
+        digits[n] = '\0';
+        return parse_u64(digits, UINT64_MAX, ret_value);
 }
 
-/* MemAvailable in bytes. */
-static bool memory_available(uint64_t *ret_bytes)
+/* The number in the first line of `path` that begins with `name`. */
+static bool read_number(const char *path, const char *name, uint64_t *ret_value)
 {
-        cleanup_file FILE *file = fopen("/proc/meminfo", "re");
+        cleanup_file FILE *file = fopen(path, "re");
         char line[256];
-        uint64_t kib;
 
         while (file && fgets(line, sizeof(line), file)) {
-                if (sscanf(line, "MemAvailable: %" SCNu64 " kB", &kib) == 1) {
-                        *ret_bytes = kib * 1024;
-                        return true;
-                }
+                if (string_starts_with(line, name))
+                        return number_in(line, ret_value);
         }
         return false;
 }
 
 unsigned host_available_mib(void)
 {
-        uint64_t available = UINT64_MAX, limit, used;
+        uint64_t available = UINT64_MAX, kib, limit, used;
 
-        memory_available(&available);
-        if (read_number("/sys/fs/cgroup/memory.max", &limit) &&
-            read_number("/sys/fs/cgroup/memory.current", &used)) {
+        if (read_number("/proc/meminfo", "MemAvailable:", &kib) && kib < UINT64_MAX / 1024)
+                available = kib * 1024;
+        if (read_number("/sys/fs/cgroup/memory.max", "", &limit) &&
+            read_number("/sys/fs/cgroup/memory.current", "", &used)) {
                 uint64_t left = limit > used ? limit - used : 0;
                 if (left < available)
                         available = left;

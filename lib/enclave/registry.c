@@ -468,10 +468,10 @@ static void hint_free_cid(const struct enclave_info *live, size_t n, struct erro
                 error_hint(err, "%" PRIu32 " is free", free_one.cid);
 }
 
+/* Half-made where it fails. */
 static int make_entry(struct enclaves *enclaves, struct enclave_info *info, bool bridged,
-                      struct registry_entry *ret_entry, struct error *err)
+                      struct registry_entry *entry, struct error *err)
 {
-        cleanup_registry_entry struct registry_entry entry = REGISTRY_ENTRY_NONE;
         char name[ID_TEXT_MAX];
         int r;
 
@@ -481,17 +481,15 @@ static int make_entry(struct enclaves *enclaves, struct enclave_info *info, bool
                 return error_set(err, -ENAMETOOLONG, "%s: too long a path", enclaves->path);
         if (mkdirat(enclaves->live_fd, name, 0700) < 0)
                 return error_errno(err, errno, "%s/enclaves/%s", enclaves->path, name);
-        entry.dirfd = openat(enclaves->live_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (entry.dirfd < 0)
+        entry->dirfd = openat(enclaves->live_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (entry->dirfd < 0)
                 return error_errno(err, errno, "%s/enclaves/%s", enclaves->path, name);
-        if ((r = file_lock(entry.dirfd, ENTRY_LOCK, &entry.lock_fd, err)) < 0 ||
-            (r = registry_publish(entry.dirfd, info, err)) < 0)
+        if ((r = file_lock(entry->dirfd, ENTRY_LOCK, &entry->lock_fd, err)) < 0 ||
+            (r = registry_publish(entry->dirfd, info, err)) < 0)
                 return r;
-        entry.id = info->id;
-        entry.cid = info->cid;
+        entry->id = info->id;
+        entry->cid = info->cid;
         remove_record(enclaves, info->id);
-        *ret_entry = entry;
-        entry = REGISTRY_ENTRY_NONE;
         return 0;
 }
 
@@ -514,10 +512,13 @@ int registry_reserve(struct enclaves *enclaves, struct enclave_info *info, bool 
         chosen.id = 0;
         for (size_t i = 0; i < scan.n_live && scan.live[i].id == chosen.id; i++)
                 chosen.id++;
-        if ((r = make_entry(enclaves, &chosen, bridged, ret_entry, err)) < 0) {
+        struct registry_entry entry = REGISTRY_ENTRY_NONE;
+        if ((r = make_entry(enclaves, &chosen, bridged, &entry, err)) < 0) {
+                registry_entry_done(&entry);
                 remove_entry(enclaves, chosen.id, NULL);
                 return r;
         }
+        *ret_entry = entry;
         *info = chosen;
         return 0;
 }

@@ -331,7 +331,7 @@ static void undo(const struct start *start)
 
 static int wait_for_workload(const struct start *start, struct enclave_info *ret_info, struct error *err)
 {
-        cleanup_buf struct buf input = buf_with_max(2 * CONTROL_LINE_MAX);
+        cleanup_buf struct buf input = buf_with_max((size_t)2 * CONTROL_LINE_MAX);
         int64_t deadline = now_ms() + start->launch.timeout_ms + SUPERVISOR_SLACK_MS;
         struct control_reply reply;
         int r;

@@ -87,6 +87,19 @@ static void test_tail_is_one_printable_line_of_whole_lines(void **state)
         assert_string_equal(buf_string(&b), "[31mred | last");
 }
 
+static void test_tail_begins_with_a_panic(void **state)
+{
+        cleanup_console struct console *console = console_new(1024);
+        cleanup_buf struct buf b = buf_with_max(256);
+
+        (void)state;
+        write_text(console, "[1.0] boots\n[1.5] Kernel panic - not syncing: No init found\n");
+        for (int i = 0; i < 20; i++)
+                write_text(console, " a_function+0x12/0x34\n");
+        assert_int_equal(console_tail(console, 60, &b), 0);
+        assert_string_equal(buf_string(&b), "Kernel panic - not syncing: No init found |  a_function+0x12/0");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -94,6 +107,7 @@ int main(void)
                 cmocka_unit_test(test_oldest_bytes_go_and_a_note_says_how_many),
                 cmocka_unit_test(test_one_write_larger_than_the_ring_leaves_its_end),
                 cmocka_unit_test(test_reader_goes_on_where_it_was_and_learns_what_it_missed),
+                cmocka_unit_test(test_tail_begins_with_a_panic),
                 cmocka_unit_test(test_tail_is_one_printable_line_of_whole_lines),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -136,7 +136,8 @@ static void test_bad_requests_are_refused(void **state)
         for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
                 assert_int_equal(control_decode_request(view_of_string(bad[i]), &request, NULL), -EBADMSG);
         memset(large, ' ', sizeof(large));
-        memcpy(large, "{\"op\":\"wait\"}", 13);
+        large[0] = '{';
+        large[sizeof(large) - 1] = '}';
         assert_int_equal(control_decode_request(view_of(large, sizeof(large)), &request, NULL), -EBADMSG);
 }
 

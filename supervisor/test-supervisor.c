@@ -1,0 +1,683 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test-supervisor.c - an enclave's life without a machine.
+ *
+ * The supervisor runs in a child process, with a back end that is none: the test tells it by single bytes what the
+ * machine does, and learns by single bytes what was done to it.  The test plays enclave-init on the guest's
+ * connections, the starter on the status socket, and is itself a client.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "supervisor/supervisor.h"
+
+#include "lib/base/fd.h"
+#include "lib/base/path.h"
+#include "lib/base/text.h"
+#include "lib/enclave/control.h"
+#include "lib/enclave/registry.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { PATIENCE_MS = 20000, FLOOD = 3 * 1024 * 1024 };
+
+/* ---- a machine that is none ---- */
+
+/* To the machine. */
+enum { DO_POWER_OFF = 'p', DO_CRASH = 'c', DO_SAY = 's', DO_FLOOD = 'f' };
+/* From the machine. */
+enum { DONE_START = 'S', DONE_FLOOD = 'F', DONE_QUIT = 'Q', DONE_KILL = 'K' };
+
+struct machine {
+        struct loop *loop;
+        machine_ended_fn ended;
+        void *user;
+        int console_fd;
+        struct loop_source *orders;
+        struct loop_source *end;
+        struct machine_end how;
+};
+
+static int machine_fd; /* the machine's end, in the child */
+
+static void report(char done)
+{
+        if (write(machine_fd, &done, 1) != 1)
+                _exit(9);
+}
+
+static int on_end(struct loop_source *source, void *user)
+{
+        struct machine *machine = user;
+
+        (void)source;
+        machine->ended(&machine->how, machine->user);
+        return 0;
+}
+
+static void end(struct machine *machine, bool orderly, const char *text)
+{
+        if (machine->end)
+                return;
+        machine->how.orderly = orderly;
+        snprintf(machine->how.text, sizeof(machine->how.text), "%s", text);
+        (void)loop_add_timer(machine->loop, 0, on_end, machine, &machine->end, NULL);
+}
+
+/* Writes as a guest does: somebody has to read, or it waits. So it is a process of its own. */
+static void flood(const struct machine *machine)
+{
+        if (fork() != 0)
+                return;
+        static char line[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde\n";
+        for (size_t n = 0; n < FLOOD; n += sizeof(line) - 1) {
+                if (fd_write_full(machine->console_fd, line, sizeof(line) - 1) < 0)
+                        _exit(1);
+        }
+        report(DONE_FLOOD);
+        _exit(0);
+}
+
+static int on_order(struct loop_source *source, int fd, uint32_t events, void *user)
+{
+        struct machine *machine = user;
+        char order;
+
+        (void)source;
+        (void)events;
+        if (read(fd, &order, 1) != 1)
+                loop_remove(&machine->orders);
+        else if (order == DO_POWER_OFF)
+                end(machine, true, "the machine was powered off");
+        else if (order == DO_CRASH)
+                end(machine, false, "the machine caught fire");
+        else if (order == DO_SAY)
+                (void)fd_write_full(machine->console_fd, "Linux version\n", 14);
+        else if (order == DO_FLOOD)
+                flood(machine);
+        return 0;
+}
+
+static int fake_start(const struct machine_spec *spec, struct loop *loop, machine_ended_fn ended, void *user,
+                      struct machine **ret_machine, struct error *err)
+{
+        struct machine *machine = calloc(1, sizeof(*machine));
+
+        machine->loop = loop;
+        machine->ended = ended;
+        machine->user = user;
+        machine->console_fd = dup(spec->console_fd);
+        *ret_machine = machine;
+        return loop_add_fd(loop, machine_fd, EPOLLIN, on_order, machine, &machine->orders, err);
+}
+
+static void fake_quit(struct machine *machine)
+{
+        report(DONE_QUIT);
+        end(machine, true, "the machine was powered off");
+}
+
+static void fake_kill(struct machine *machine)
+{
+        report(DONE_KILL);
+        end(machine, false, "the machine was killed");
+}
+
+static void fake_free(struct machine *machine)
+{
+        if (!machine)
+                return;
+        loop_remove(&machine->orders);
+        loop_remove(&machine->end);
+        fd_close_p(&machine->console_fd);
+        free(machine);
+}
+
+static const struct backend fake = {
+        .name = "fake", .start = fake_start, .quit = fake_quit, .kill = fake_kill, .free = fake_free};
+
+/* ---- the fixture ---- */
+
+struct fixture {
+        char folder[64];
+        struct enclaves *enclaves;
+        pid_t pid;
+        int status_fd;  /* the starter's end */
+        int machine_fd; /* the test's end */
+        int init_fd;    /* enclave-init's end of the control channel */
+        int heartbeat_fd;
+};
+
+static void make_pair(int pair[2])
+{
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+}
+
+static void run_child(const struct supervisor_parts *parts, int init_fd, int heartbeat_fd)
+{
+        struct supervisor *supervisor = NULL;
+
+        if (supervisor_new(parts, &supervisor) < 0)
+                _exit(1);
+        struct guest *guest = supervisor_guest(supervisor);
+        guest_accept(guest, GUEST_HEARTBEAT_PORT, heartbeat_fd);
+        guest_accept(guest, guest_control_port(parts->launch->info.cid), init_fd);
+        report(DONE_START);
+        int r = supervisor_run(supervisor);
+        supervisor_free(supervisor);
+        _exit(r < 0);
+}
+
+static struct launch make_launch(const struct fixture *f, bool debug_mode, unsigned timeout_ms)
+{
+        struct launch launch = {
+                .info = {.cpus = 1,
+                         .mem_mib = 128,
+                         .debug_mode = debug_mode,
+                         .exit_status = ENCLAVE_EXIT_UNKNOWN},
+                .state_dir = string_printf("%s", registry_path(f->enclaves)),
+                .cmdline = string_printf("console=ttyS0"),
+                .timeout_ms = timeout_ms,
+        };
+
+        assert_non_null(launch.state_dir);
+        assert_non_null(launch.cmdline);
+        return launch;
+}
+
+static void expect_done(struct fixture *f, char expected)
+{
+        struct pollfd fds = {.fd = f->machine_fd, .events = POLLIN};
+        char done = 0;
+
+        assert_int_equal(poll(&fds, 1, PATIENCE_MS), 1);
+        assert_int_equal(read(f->machine_fd, &done, 1), 1);
+        assert_int_equal(done, expected);
+}
+
+static struct fixture *start(bool debug_mode, unsigned timeout_ms)
+{
+        struct fixture *f = calloc(1, sizeof(*f));
+        int status[2], machine[2], init[2], heartbeat[2];
+        cleanup_registry_entry struct registry_entry entry = REGISTRY_ENTRY_NONE;
+
+        snprintf(f->folder, sizeof(f->folder), "/tmp/test-supervisor-XXXXXX");
+        assert_non_null(mkdtemp(f->folder));
+        cleanup_free char *path = string_printf("%s/state", f->folder);
+        assert_int_equal(enclaves_open(path, &f->enclaves, NULL), 0);
+        cleanup_launch struct launch launch = make_launch(f, debug_mode, timeout_ms);
+        assert_int_equal(registry_reserve(f->enclaves, &launch.info, true, NULL, NULL, &entry, NULL), 0);
+        make_pair(status);
+        make_pair(machine);
+        make_pair(init);
+        make_pair(heartbeat);
+        f->pid = fork();
+        assert_true(f->pid >= 0);
+        if (f->pid == 0) {
+                close(status[0]);
+                close(machine[0]);
+                close(init[0]);
+                close(heartbeat[0]);
+                machine_fd = machine[1];
+                const struct supervisor_parts parts = {.launch = &launch,
+                                                       .backend = &fake,
+                                                       .status_fd = status[1],
+                                                       .entry_dirfd = entry.dirfd,
+                                                       .kernel_fd = -1,
+                                                       .initrd_fd = -1,
+                                                       .vsock_fd = -1};
+                run_child(&parts, init[1], heartbeat[1]);
+        }
+        close(status[1]);
+        close(machine[1]);
+        close(init[1]);
+        close(heartbeat[1]);
+        f->status_fd = status[0];
+        f->machine_fd = machine[0];
+        f->init_fd = init[0];
+        f->heartbeat_fd = heartbeat[0];
+        expect_done(f, DONE_START);
+        return f;
+}
+
+/* The supervisor has ended well, and there is no entry. */
+static void finish(struct fixture *f)
+{
+        cleanup_free struct enclave_info *infos = NULL;
+        int status = -1;
+        size_t n = 1;
+
+        assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
+        assert_int_equal(status, 0);
+        assert_int_equal(enclave_list(f->enclaves, &infos, &n, NULL), 0);
+        assert_int_equal(n, 0);
+        fd_close_p(&f->status_fd);
+        fd_close_p(&f->machine_fd);
+        fd_close_p(&f->init_fd);
+        fd_close_p(&f->heartbeat_fd);
+        enclaves_free(f->enclaves);
+        assert_int_equal(path_remove_tree(AT_FDCWD, f->folder, NULL), 0);
+        free(f);
+}
+
+static void order(struct fixture *f, char what)
+{
+        assert_int_equal(write(f->machine_fd, &what, 1), 1);
+}
+
+static void say(struct fixture *f, struct guest_message message)
+{
+        cleanup_buf struct buf b = buf_with_max(8192);
+
+        assert_int_equal(guest_message_encode(&message, &b), 0);
+        assert_int_equal(fd_write_full(f->init_fd, b.p, b.n), 0);
+}
+
+static void say_started(struct fixture *f)
+{
+        say(f, (struct guest_message){.type = GUEST_HELLO, .version = GUEST_PROTOCOL_VERSION});
+        say(f, (struct guest_message){.type = GUEST_STARTED, .pid = 2});
+}
+
+/* What the starter is told at last. */
+static struct control_reply starters_answer(struct fixture *f)
+{
+        cleanup_buf struct buf b = buf_with_max((size_t)2 * CONTROL_LINE_MAX);
+        struct control_event event = {.kind = CONTROL_PROGRESS};
+
+        while (event.kind != CONTROL_REPLY) {
+                struct view line;
+                size_t used;
+                uint8_t byte;
+                struct pollfd fds = {.fd = f->status_fd, .events = POLLIN};
+                assert_int_equal(poll(&fds, 1, PATIENCE_MS), 1);
+                assert_int_equal(read(f->status_fd, &byte, 1), 1);
+                assert_int_equal(buf_append_byte(&b, byte), 0);
+                if (!control_line(buf_view(&b), &line, &used))
+                        continue;
+                assert_int_equal(control_decode_event(line, &event, NULL), 0);
+                buf_consume(&b, used);
+        }
+        return event.reply;
+}
+
+static struct enclave_info find(struct fixture *f)
+{
+        struct enclave_info info;
+
+        assert_int_equal(enclave_find(f->enclaves, 0, &info, NULL), 0);
+        return info;
+}
+
+static void expect_hang_up(struct fixture *f)
+{
+        struct pollfd fds = {.fd = f->init_fd, .events = POLLIN};
+        char byte;
+
+        assert_int_equal(poll(&fds, 1, PATIENCE_MS), 1);
+        assert_int_equal(read(f->init_fd, &byte, 1), 0);
+}
+
+/* A client that waits, or stops, in a process of its own; its exit status is 0 where that succeeded. */
+static pid_t in_background(struct fixture *f, int (*call)(struct enclaves *enclaves))
+{
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                fd_close_p(&f->status_fd);
+                fd_close_p(&f->machine_fd);
+                fd_close_p(&f->init_fd);
+                _exit(call(f->enclaves));
+        }
+        return pid;
+}
+
+static int result_of(pid_t pid)
+{
+        int status = -1;
+
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        return WEXITSTATUS(status);
+}
+
+static int stop_politely(struct enclaves *enclaves)
+{
+        return enclave_stop(enclaves, 0, PATIENCE_MS, NULL) < 0;
+}
+
+static int stop_soon(struct enclaves *enclaves)
+{
+        return enclave_stop(enclaves, 0, 50, NULL) < 0;
+}
+
+static int wait_for_137(struct enclaves *enclaves)
+{
+        struct enclave_info info;
+
+        return enclave_wait(enclaves, 0, -1, &info, NULL) < 0 || info.state != ENCLAVE_EXITED ||
+               info.exit_status != 137 || info.signal != SIGKILL;
+}
+
+static int wait_for_fire(struct enclaves *enclaves)
+{
+        struct enclave_info info;
+
+        return enclave_wait(enclaves, 0, -1, &info, NULL) < 0 || info.state != ENCLAVE_FAILED ||
+               !strstr(info.reason, "caught fire");
+}
+
+/* ---- the tests ---- */
+
+static void test_life_from_start_to_exit_status(void **state)
+{
+        struct fixture *f = start(false, PATIENCE_MS);
+        struct enclave_info info;
+
+        (void)state;
+        assert_int_equal(find(f).state, ENCLAVE_STARTING);
+        say_started(f);
+        struct control_reply reply = starters_answer(f);
+        assert_int_equal(reply.code, 0);
+        assert_true(reply.has_info);
+        assert_int_equal(reply.info.state, ENCLAVE_RUNNING);
+        assert_int_equal(reply.info.pid, f->pid);
+        assert_int_equal(find(f).state, ENCLAVE_RUNNING);
+        /* The starter goes, as qt does; nothing follows from that. */
+        fd_close_p(&f->status_fd);
+        say(f, (struct guest_message){.type = GUEST_EXITED, .status = 7});
+        expect_hang_up(f);
+        order(f, DO_POWER_OFF);
+        assert_int_equal(enclave_wait(f->enclaves, 0, -1, &info, NULL), 0);
+        assert_int_equal(info.state, ENCLAVE_EXITED);
+        assert_int_equal(info.exit_status, 7);
+        assert_int_equal(enclave_stop(f->enclaves, 0, 0, NULL), 0);
+        assert_int_equal(enclave_find(f->enclaves, 0, &info, NULL), -ENOENT);
+        finish(f);
+}
+
+static void test_signal_that_ended_the_workload_is_told_as_a_shell_does(void **state)
+{
+        struct fixture *f = start(false, PATIENCE_MS);
+        struct enclave_info info;
+
+        (void)state;
+        say_started(f);
+        say(f, (struct guest_message){.type = GUEST_SIGNALED, .signaled = {.signal = SIGSEGV, .core = true}});
+        order(f, DO_POWER_OFF);
+        assert_int_equal(enclave_wait(f->enclaves, 0, -1, &info, NULL), 0);
+        assert_int_equal(info.exit_status, 128 + SIGSEGV);
+        assert_int_equal(info.signal, SIGSEGV);
+        finish(f);
+}
+
+static void test_exec_that_fails_is_the_starters_error_and_leaves_nothing(void **state)
+{
+        struct fixture *f = start(false, PATIENCE_MS);
+        struct enclave_info info;
+
+        (void)state;
+        say(f, (struct guest_message){.type = GUEST_HELLO, .version = GUEST_PROTOCOL_VERSION});
+        say(f, guest_message_failed(ENOENT, "cannot run", "/bin/none"));
+        expect_hang_up(f);
+        order(f, DO_POWER_OFF);
+        struct control_reply reply = starters_answer(f);
+        assert_int_equal(reply.code, -EIO);
+        assert_string_equal(reply.text,
+                            "the workload did not start: cannot run /bin/none: No such file or directory");
+        assert_int_equal(enclave_find(f->enclaves, 0, &info, NULL), -ENOENT);
+        finish(f);
+}
+
+static void test_stop_asks_the_workload_first_and_leaves_no_record(void **state)
+{
+        struct fixture *f = start(false, PATIENCE_MS);
+        struct guest_message message;
+        uint8_t frame[GUEST_HEADER_SIZE];
+        size_t used;
+
+        (void)state;
+        say_started(f);
+        assert_int_equal(starters_answer(f).code, 0);
+        pid_t client = in_background(f, stop_politely);
+        assert_int_equal(fd_read_full(f->init_fd, frame, sizeof(frame)), 0);
+        assert_int_equal(guest_message_decode(view_of(frame, sizeof(frame)), &message, &used, NULL), 1);
+        assert_int_equal(message.type, PARENT_SHUTDOWN);
+        say(f, (struct guest_message){.type = GUEST_EXITED, .status = 0});
+        expect_hang_up(f);
+        order(f, DO_POWER_OFF);
+        finish(f);
+        assert_int_equal(result_of(client), 0);
+}
+
+static void test_stop_is_hard_after_the_grace_period(void **state)
+{
+        struct fixture *f = start(false, PATIENCE_MS);
+
+        (void)state;
+        say_started(f);
+        assert_int_equal(starters_answer(f).code, 0);
+        pid_t waiter = in_background(f, wait_for_137);
+        pid_t client = in_background(f, stop_soon);
+        expect_done(f, DONE_KILL);
+        assert_int_equal(result_of(waiter), 0);
+        finish(f);
+        assert_int_equal(result_of(client), 0);
+}
+
+static void test_stop_during_the_boot_ends_it_at_once(void **state)
+{
+        struct fixture *f = start(false, PATIENCE_MS);
+
+        (void)state;
+        pid_t client = in_background(f, stop_politely);
+        expect_done(f, DONE_QUIT);
+        struct control_reply reply = starters_answer(f);
+        assert_int_equal(reply.code, -ECANCELED);
+        assert_non_null(strstr(reply.text, "stopped before"));
+        finish(f);
+        assert_int_equal(result_of(client), 0);
+}
+
+static void test_machine_that_dies_is_a_failure_with_its_reason(void **state)
+{
+        struct fixture *f = start(false, PATIENCE_MS);
+
+        (void)state;
+        say_started(f);
+        assert_int_equal(starters_answer(f).code, 0);
+        pid_t waiter = in_background(f, wait_for_fire);
+        order(f, DO_CRASH);
+        assert_int_equal(result_of(waiter), 0);
+        struct enclave_info info = find(f);
+        assert_int_equal(info.state, ENCLAVE_FAILED);
+        assert_non_null(strstr(info.reason, "--debug-mode"));
+        finish(f);
+}
+
+static void test_machine_that_dies_while_booting_shows_its_console_in_debug_mode(void **state)
+{
+        struct fixture *f = start(true, PATIENCE_MS);
+
+        (void)state;
+        order(f, DO_SAY);
+        order(f, DO_CRASH);
+        struct control_reply reply = starters_answer(f);
+        assert_int_equal(reply.code, -EIO);
+        assert_string_equal(reply.text,
+                            "the workload did not start: the machine caught fire; its console ends with: "
+                            "Linux version");
+        finish(f);
+}
+
+static void test_starter_that_goes_away_undoes_the_start(void **state)
+{
+        struct fixture *f = start(false, PATIENCE_MS);
+        struct enclave_info info;
+
+        (void)state;
+        fd_close_p(&f->status_fd);
+        expect_done(f, DONE_KILL);
+        expect_hang_up(f);
+        assert_int_equal(enclave_wait(f->enclaves, 0, -1, &info, NULL), -ENOENT);
+        finish(f);
+}
+
+static void test_workload_that_does_not_start_in_time_is_given_up(void **state)
+{
+        struct fixture *f = start(false, 100);
+
+        (void)state;
+        expect_done(f, DONE_KILL);
+        struct control_reply reply = starters_answer(f);
+        assert_int_equal(reply.code, -ETIMEDOUT);
+        assert_non_null(strstr(reply.text, "did not start within"));
+        finish(f);
+}
+
+static void test_init_of_another_version_is_refused(void **state)
+{
+        struct fixture *f = start(false, PATIENCE_MS);
+
+        (void)state;
+        say(f, (struct guest_message){.type = GUEST_HELLO, .version = GUEST_PROTOCOL_VERSION + 1});
+        expect_done(f, DONE_KILL);
+        assert_non_null(strstr(starters_answer(f).text, "make the image again"));
+        finish(f);
+}
+
+static void test_init_that_breaks_the_protocol_ends_its_enclave_only(void **state)
+{
+        struct fixture *f = start(false, PATIENCE_MS);
+
+        (void)state;
+        say_started(f);
+        assert_int_equal(fd_write_full(f->init_fd, "\x77\0\0\0\0", 5), 0);
+        expect_hang_up(f);
+        expect_done(f, DONE_KILL);
+        finish(f);
+}
+
+static void test_started_before_hello_counts_for_nothing(void **state)
+{
+        struct fixture *f = start(false, 300);
+
+        (void)state;
+        say(f, (struct guest_message){.type = GUEST_STARTED, .pid = 2});
+        expect_done(f, DONE_KILL);
+        assert_int_equal(starters_answer(f).code, -ETIMEDOUT);
+        finish(f);
+}
+
+static void test_heartbeat_is_returned(void **state)
+{
+        struct fixture *f = start(false, PATIENCE_MS);
+        uint8_t byte = GUEST_HEARTBEAT_BYTE;
+
+        (void)state;
+        assert_int_equal(write(f->heartbeat_fd, &byte, 1), 1);
+        byte = 0;
+        assert_int_equal(fd_read_full(f->heartbeat_fd, &byte, 1), 0);
+        assert_int_equal(byte, GUEST_HEARTBEAT_BYTE);
+        order(f, DO_CRASH);
+        finish(f);
+}
+
+static void test_console_is_shown_from_the_beginning_to_one_reader(void **state)
+{
+        struct fixture *f = start(true, PATIENCE_MS);
+        struct error err = {0};
+        char text[15] = {0};
+        int fd = -1, second = -1;
+
+        (void)state;
+        order(f, DO_SAY);
+        say_started(f);
+        assert_int_equal(enclave_console_open(f->enclaves, 0, &fd, NULL), 0);
+        assert_int_equal(fd_read_full(fd, text, 14), 0);
+        assert_string_equal(text, "Linux version\n");
+        assert_int_equal(enclave_console_open(f->enclaves, 0, &second, &err), -EBUSY);
+        assert_non_null(strstr(error_text(&err), "another reader"));
+        fd_close_p(&fd);
+        /* The supervisor sees the reader go in its own time. */
+        while (enclave_console_open(f->enclaves, 0, &fd, NULL) == -EBUSY)
+                poll(NULL, 0, 1);
+        assert_int_equal(fd_read_full(fd, text, 14), 0);
+        order(f, DO_POWER_OFF);
+        assert_int_equal(read(fd, text, 1), 0);
+        fd_close_p(&fd);
+        finish(f);
+}
+
+static void test_console_is_refused_outside_debug_mode(void **state)
+{
+        struct fixture *f = start(false, PATIENCE_MS);
+        struct error err = {0};
+        int fd = -1;
+
+        (void)state;
+        assert_int_equal(enclave_console_open(f->enclaves, 0, &fd, &err), -EPERM);
+        assert_non_null(strstr(error_text(&err), "debug mode"));
+        order(f, DO_CRASH);
+        finish(f);
+}
+
+static void test_flood_ends_though_its_reader_does_not_read(void **state)
+{
+        struct fixture *f = start(true, PATIENCE_MS);
+        int fd = -1, record = -1;
+        char text[200] = {0};
+
+        (void)state;
+        say_started(f);
+        assert_int_equal(enclave_console_open(f->enclaves, 0, &fd, NULL), 0);
+        order(f, DO_FLOOD);
+        expect_done(f, DONE_FLOOD);
+        fd_close_p(&fd);
+        say(f, (struct guest_message){.type = GUEST_EXITED, .status = 0});
+        order(f, DO_POWER_OFF);
+        /* What is remembered of it begins with how much was dropped. */
+        while (registry_open_console(f->enclaves, 0, &record, NULL) < 0)
+                poll(NULL, 0, 1);
+        assert_true(read(record, text, sizeof(text) - 1) > 0);
+        assert_non_null(strstr(text, "[coffer: 2097"));
+        fd_close_p(&record);
+        finish(f);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_life_from_start_to_exit_status),
+                cmocka_unit_test(test_signal_that_ended_the_workload_is_told_as_a_shell_does),
+                cmocka_unit_test(test_exec_that_fails_is_the_starters_error_and_leaves_nothing),
+                cmocka_unit_test(test_stop_asks_the_workload_first_and_leaves_no_record),
+                cmocka_unit_test(test_stop_is_hard_after_the_grace_period),
+                cmocka_unit_test(test_stop_during_the_boot_ends_it_at_once),
+                cmocka_unit_test(test_machine_that_dies_is_a_failure_with_its_reason),
+                cmocka_unit_test(test_machine_that_dies_while_booting_shows_its_console_in_debug_mode),
+                cmocka_unit_test(test_starter_that_goes_away_undoes_the_start),
+                cmocka_unit_test(test_workload_that_does_not_start_in_time_is_given_up),
+                cmocka_unit_test(test_init_of_another_version_is_refused),
+                cmocka_unit_test(test_init_that_breaks_the_protocol_ends_its_enclave_only),
+                cmocka_unit_test(test_started_before_hello_counts_for_nothing),
+                cmocka_unit_test(test_heartbeat_is_returned),
+                cmocka_unit_test(test_console_is_shown_from_the_beginning_to_one_reader),
+                cmocka_unit_test(test_console_is_refused_outside_debug_mode),
+                cmocka_unit_test(test_flood_ends_though_its_reader_does_not_read),
+        };
+        struct sigaction ignore = {.sa_handler = SIG_IGN};
+        (void)sigaction(SIGPIPE, &ignore, NULL);
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
