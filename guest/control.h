@@ -19,7 +19,8 @@ struct control {
         struct buf in; /* bytes of a message that isn't whole yet */
 };
 
-#define CONTROL_NONE ((struct control){.fd = -1, .in = {.max = 2 * (GUEST_HEADER_SIZE + GUEST_PAYLOAD_MAX)}})
+#define CONTROL_NONE                                                                                         \
+        ((struct control){.fd = -1, .in = {.max = (size_t)2 * (GUEST_HEADER_SIZE + GUEST_PAYLOAD_MAX)}})
 
 /* Connects to the supervisor at parent_cid and says HELLO. 0 or -errno: -ECONNRESET or -ETIMEDOUT where the host is not
  * one of ours. */

@@ -13,12 +13,13 @@
 enum {
         GRACE_MS = 500,
         STEP_MS = 10,
+        STEP_NS = 10 * 1000 * 1000,
 };
 
 /* Sends `signal` to all others and reaps, for GRACE_MS at most. True where none is left. */
 static int end_all(int signal)
 {
-        const struct timespec step = {.tv_nsec = STEP_MS * 1000 * 1000};
+        const struct timespec step = {.tv_nsec = STEP_NS};
         sigset_t children;
 
         if (kill(-1, signal) < 0 && errno == ESRCH)

@@ -40,10 +40,10 @@ static void put_image(struct fixture *f, const char *name, const char *version)
 
         image[0x1fe] = 0x55;
         image[0x1ff] = 0xaa;
-        memcpy(image + 0x202, "HdrS", 4);
+        memcpy(image + 0x202, (const uint8_t[]){'H', 'd', 'r', 'S'}, 4);
         image[0x20f] = version ? 0x01 : 0; /* 0x100 + 0x200 */
         if (version)
-                memcpy(image + 0x300, version, strlen(version));
+                snprintf((char *)image + 0x300, 0x100, "%s", version);
         assert_int_equal(file_write_atomic(f->fd, name, view_of(image, sizeof(image)), 0644, NULL), 0);
 }
 

@@ -2,7 +2,9 @@
 """Boots enclave-init in a QEMU microvm, without qt or its supervisor: ramdisks and configuration are written here, by
 hand, and this side of the control channel is spoken here.  So init is held to the documented formats, not to our own
 code's idea of them."""
+import array
 import ctypes
+import fcntl
 import functools
 import mmap
 import os
@@ -11,6 +13,7 @@ import platform
 import socket
 import struct
 import subprocess
+import termios
 import threading
 import time
 
@@ -19,7 +22,7 @@ from conftest import ROOT, need_program
 
 BUSYBOX = "/bin/busybox"
 APPLETS = ("sh cat echo env id sleep kill nc ls pwd ps grep stat hostname ip mount base64 chmod seq awk dd md5sum true "
-           "readlink tr head sort tail").split()
+           "readlink tr head sort tail yes").split()
 MODULES = ("drivers/virtio/virtio_ring", "drivers/virtio/virtio", "drivers/virtio/virtio_mmio", "net/vmw_vsock/vsock",
            "net/vmw_vsock/vmw_vsock_virtio_transport_common", "net/vmw_vsock/vmw_vsock_virtio_transport")
 CMDLINE = "console=ttyS0 quiet loglevel=4 reboot=t panic=-1 pci=off cryptomgr.notests random.trust_cpu=on"
@@ -85,7 +88,7 @@ class GuestVM:
     """A booted guest.  `control` and `heartbeat` say whether this parent has them; `vsock` whether there is a device."""
 
     def __init__(self, build, folder, ramdisk, cid=7, memory=192, vsock=True, control=True, heartbeat=True,
-                 parent_cid=2):
+                 parent_cid=2, read_console=True):
         self.folder = folder
         self.cid = cid
         self.console = b""
@@ -103,6 +106,8 @@ class GuestVM:
             self.listen(HEARTBEAT_PORT, self.serve_heartbeat)
         ends = self.start_device(build) if vsock else None
         self.start_qemu(memory, parent_cid, ends)
+        if read_console:
+            self.read_console_on()
 
     # --- what runs ---
 
@@ -132,7 +137,15 @@ class GuestVM:
         self.processes.append(self.qemu)
         if vhost:
             vhost.close()
+
+    def read_console_on(self):
         threading.Thread(target=self.read_console, daemon=True).start()
+
+    def console_backlog(self):
+        """Bytes that the machine has written and nobody has read."""
+        size = array.array("i", [0])
+        fcntl.ioctl(self.qemu.stdout.fileno(), termios.FIONREAD, size)
+        return size[0]
 
     def read_console(self):
         while chunk := os.read(self.qemu.stdout.fileno(), 65536):

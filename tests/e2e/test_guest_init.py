@@ -12,19 +12,22 @@ import threading
 import pytest
 
 import cpio
+from conftest import wait_for
 from guestvm import BUSYBOX, GuestVM, application, bootstrap, configuration
 
 SIGUSR1, SIGQUIT, SIGSEGV = 10, 3, 11
 ENOENT, EACCES = 2, 13
+PIPE_SIZE = 65536
 
 
 @pytest.fixture
 def boot(build_dir):
     """boot(argv, files=..., xattrs=..., raw_config=..., **rest): a booted guest; GuestVM's options in vm={...}."""
     with contextlib.ExitStack() as stack:
-        def start(argv=None, files=(), xattrs=None, raw_config=None, vm=None, **rest):
+        def start(argv=None, files=(), xattrs=None, raw_config=None, modules=True, vm=None,
+                  **rest):
             config = raw_config if argv is None else configuration(argv, **rest)
-            ramdisk = bootstrap(build_dir) + application(files, config, xattrs)
+            ramdisk = bootstrap(build_dir, modules) + application(files, config, xattrs)
             # Names of Unix sockets are short, so their folder's has to be.
             folder = pathlib.Path(tempfile.mkdtemp(prefix="guest"))
             stack.callback(shutil.rmtree, folder)
@@ -142,6 +145,17 @@ def test_a_deadly_signal_is_told(boot):
     assert machine.outcome() == ("SIGNALED", SIGSEGV, False)
 
 
+def test_a_console_that_nobody_reads_holds_up_the_workload_but_not_init(boot):
+    machine = boot(["sh", "-c", "yes flood & while :; do sleep 0.05; done"], vm={"read_console": False})
+    machine.wait_message("STARTED")
+    wait_for(lambda: machine.console_backlog() >= PIPE_SIZE, "a full console")
+    machine.send_signal(9)
+    assert machine.wait_message("EXITED", "SIGNALED") == ("SIGNALED", 9, False)
+    machine.read_console_on()
+    machine.wait_end()
+    assert "flood" in machine.lines()
+
+
 @pytest.mark.parametrize("argv, errno, stage, path", [
     (["/srv/nothing", "x"], ENOENT, "execute the command", "/srv/nothing"),
     (["/text"], EACCES, "execute the command", "/text"),
@@ -189,7 +203,7 @@ def test_exposed_ports_are_bridged(boot):
 # --- other parents, and none ---
 
 def test_without_vsock_the_workload_runs_and_the_console_tells(boot):
-    machine = boot(["sh", "-c", "echo here; exit 3"], vm={"vsock": False})
+    machine = boot(["sh", "-c", "echo here; exit 3"], modules=False, vm={"vsock": False})
     machine.wait_end()
     assert "enclave-init: warning: no vsock device: there is no parent to report to" in machine.lines()
     assert "here" in machine.lines()
