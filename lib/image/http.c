@@ -313,7 +313,8 @@ static int fill_response(struct transfer *t, struct http_response *r, struct err
         curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &r->status);
         curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &retry_after);
         r->retry_after = retry_after > RETRY_AFTER_MAX ? RETRY_AFTER_MAX : (unsigned)retry_after;
-        for (size_t i = 0; (value = header(t->easy, "WWW-Authenticate", i)); i++)
+        /* Another origin's challenge must not decide where our credentials go. */
+        for (size_t i = 0; t->send_authorization && (value = header(t->easy, "WWW-Authenticate", i)); i++)
                 if (buf_printf(&challenges, "%s\n", value) < 0)
                         return error_set(err, -EBADMSG, "its WWW-Authenticate headers are too long");
         r->content_type = strdup(type ? type : "");

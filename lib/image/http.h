@@ -45,9 +45,9 @@ struct http_request {
 /* What came back; for http_response_done(). */
 struct http_response {
         long status;
-        char *content_type;   /* "" where absent */
-        char *digest;         /* Docker-Content-Digest, "" where absent */
-        char *challenges;     /* values of WWW-Authenticate, one per line */
+        char *content_type; /* "" where absent */
+        char *digest;       /* Docker-Content-Digest, "" where absent */
+        char *challenges;   /* values of WWW-Authenticate, one per line; "" from another origin than asked */
         unsigned retry_after; /* seconds, 0 where absent */
         struct buf body;      /* of a reply that is no success; cut at HTTP_ERROR_BODY_MAX */
 };

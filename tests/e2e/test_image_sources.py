@@ -239,6 +239,17 @@ def test_redirect_on_the_same_host_keeps_authorization(dump, fake):
     assert [r.headers["Authorization"] for r in elsewhere] == ["Bearer token-1"]
 
 
+def test_a_redirects_target_cannot_ask_for_the_registrys_password(dump, fake, tmp_path):
+    with F.fake_registry() as store:
+        store.add("app:1", MIXED)
+        store.token = "token-1"
+        fake.user, fake.redirect = ("alice", "secret"), store.url
+        text = dump.fails("--authfile", authfile(tmp_path / "a", fake.host, *fake.user), fake.uri)
+        assert "denies access" in text
+        assert [r.path.split("/")[3] for r in store.requests] == ["blobs"]
+        assert "Authorization" not in store.requests[0].headers
+
+
 def test_endless_redirects(dump, fake):
     fake.redirect = fake.url
     assert "redirects more than 5 times" in dump.fails(fake.uri)
