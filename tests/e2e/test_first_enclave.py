@@ -37,7 +37,7 @@ def made(build_dir, tmp_path_factory):
 def server(made):
     """An image whose workload says what it is and then serves TCP port 7000 with a greeting."""
     script = ("echo ready; trap 'echo bye; exit 0' TERM; "
-              "nc -lk -p 7000 -e /bin/echo hello & while :; do sleep 1 & wait $!; done")
+              "nc -ll -p 7000 -e /bin/echo hello & while :; do sleep 1 & wait $!; done")
     return made.eif("server", shell(script, ExposedPorts={"7000/tcp": {}}))
 
 
@@ -112,11 +112,11 @@ def test_query_gives_the_seeds_fields_in_its_order_then_ours(qt, server):
 
 
 def test_enclave_shows_the_pcrs_of_its_image_outside_debug_mode(qt, server):
-    file = eif_reader.read(server)
+    file = eif_reader.read_eif(server)
     started = qt.start(server)
     assert started["LaunchMode"] == "normal"
     assert {name: started["PCRs"][name] for name in ("PCR0", "PCR1", "PCR2")} == \
-        {name: file["pcrs"][name] for name in ("PCR0", "PCR1", "PCR2")}
+        file.pcrs
     assert "E44" in (message := qt.fails("console", "--enclave-id", 0)) or "debug" in message
     qt.ok("stop", "--enclave-id", 0)
 
@@ -216,8 +216,10 @@ def test_stop_of_nothing_fails_and_says_nothing_on_stdout(qt):
     assert "no enclave 3" in qt.fails("stop", "--enclave-id", 3).lower()
 
 
-def test_console_starts_at_the_boot_and_has_one_reader(qt, server):
-    qt.start(server, "--debug-mode")
+def test_console_starts_at_the_boot_and_has_one_reader(qt, made, server):
+    cmdline = eif_reader.read_eif(server).cmdline.replace("quiet loglevel=4 ", "")
+    talkative = made.eif("talkative", shell("echo ready; while :; do sleep 1; done"), "--cmdline", cmdline)
+    qt.start(talkative, "--debug-mode")
     first = qt.start_process("console", "--enclave-id", 0)
     seen = ""
     while "ready" not in seen:

@@ -7,16 +7,16 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 
+import eif_reader  # noqa: E402
 from enclaves import ImageFolder, Qt, shell  # noqa: E402
 
 
 def test_enclaves_run_under_kvm_with_vhost_vsock_and_with_our_device(tmp_path):
     build = ROOT / "build"
     made = ImageFolder(Qt(build, tmp_path / "state"), tmp_path)
-    server = shell("nc -lk -p 7000 -e /bin/echo hello", ExposedPorts={"7000/tcp": {}})
+    server = shell("nc -ll -p 7000 -e /bin/echo hello", ExposedPorts={"7000/tcp": {}})
     ours = made.eif("server", server)
-    cmdline = subprocess.run(["/usr/bin/python3", ROOT / "tests/e2e/eif_reader.py", "--cmdline", ours], check=True,
-                             capture_output=True, text=True).stdout.strip()
+    cmdline = eif_reader.read_eif(ours).cmdline
     nitro = made.eif("cid3", server, "--cmdline", cmdline.replace("coffer.parent_cid=2", "coffer.parent_cid=3"))
     result = subprocess.run(
         [ROOT / "tests/vm/run", "--mem", "3072", "--cpus", "2", "--timeout", "900", "--fresh", "/run/coffer", "--",
