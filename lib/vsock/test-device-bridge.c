@@ -207,8 +207,9 @@ static void silent_clients_do_not_lock_others_out_for_ever(void **state)
         assert_int_equal(refused, 80 - 64);
         for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
                 fd_close_p(&fds[i]);
-        cleanup_fd int fd = client(&p, "CONNECT 5000\n");
+        int fd = client(&p, "CONNECT 5000\n");
         driver_expect(&d, VSOCK_OP_REQUEST, 5000);
+        fd_close_p(&fd);
         stop(&d, &p);
 }
 
