@@ -81,11 +81,9 @@ void device_packet(struct vsock_device *device, const struct virtqueue_chain *ch
                 return;
         }
         bool to_parent = header.dst_cid == VSOCK_CID_HOST || header.dst_cid == VSOCK_CID_PARENT;
-        bool has_payload = header.op != VSOCK_OP_RW || header.len <= chain->size - sizeof(bytes);
-        if (!to_parent || header.type != VSOCK_TYPE_STREAM || !has_payload) {
-                log_debug(device->log,
-                          "vsock: refused %s packet (type %u, %" PRIu32 " bytes) to CID %" PRIu64,
-                          vsock_op_name(header.op), header.type, header.len, header.dst_cid);
+        if (!to_parent || header.type != VSOCK_TYPE_STREAM) {
+                log_debug(device->log, "vsock: refused %s packet of type %u to CID %" PRIu64,
+                          vsock_op_name(header.op), header.type, header.dst_cid);
                 refuse_packet(device, &header);
                 return;
         }
@@ -95,7 +93,11 @@ void device_packet(struct vsock_device *device, const struct virtqueue_chain *ch
                 .host_cid = (uint32_t)header.dst_cid,
         };
         struct connection *c = connection_table_find(&device->table, &key);
-        if (c) {
+        if (c && header.op == VSOCK_OP_RW && header.len > chain->size - sizeof(bytes)) {
+                log_warning(device->log, "vsock: guest sent %zu of %" PRIu32 " bytes of payload",
+                            chain->size - sizeof(bytes), header.len);
+                connection_reset(c, -ECONNRESET);
+        } else if (c) {
                 connection_packet(c, &header, chain);
         } else if (header.op != VSOCK_OP_REQUEST) {
                 refuse_packet(device, &header);

@@ -2,6 +2,7 @@
 #include "lib/vsock/fake-driver.h"
 
 #include "lib/base/fd.h"
+#include "lib/vsock/device-internal.h"
 #include "lib/vsock/unix-socket.h"
 #include "lib/vsock/vhost-user-message.h"
 
@@ -413,6 +414,24 @@ static void parent_half_close_leaves_the_other_half_open(void **state)
         close_stream(&d, &o);
 }
 
+static void close_that_the_guest_does_not_confirm_ends_in_time(void **state)
+{
+        struct driver d;
+        struct outcome o = open_stream(&d);
+        struct connection *c = LIST_FIRST(&d.device->table.all);
+
+        (void)state;
+        fd_close_p(&o.fd);
+        driver_expect(&d, VSOCK_OP_SHUTDOWN, GUEST_PORT);
+        /* The guest has some seconds, which a test does not. */
+        assert_true(c->deadline > device_now());
+        c->deadline = device_now() + 1;
+        device_set_timer(d.device, c->deadline);
+        driver_expect(&d, VSOCK_OP_RST, GUEST_PORT);
+        assert_int_equal(vsock_device_connections(d.device), 0);
+        close_stream(&d, &o);
+}
+
 static void reset_after_close_loses_no_data(void **state)
 {
         struct driver d;
@@ -625,6 +644,7 @@ int main(void)
                 cmocka_unit_test(guest_close_is_confirmed),
                 cmocka_unit_test(parent_close_is_told_after_the_last_byte),
                 cmocka_unit_test(parent_half_close_leaves_the_other_half_open),
+                cmocka_unit_test(close_that_the_guest_does_not_confirm_ends_in_time),
                 cmocka_unit_test(reset_after_close_loses_no_data),
                 cmocka_unit_test(connect_succeeds_when_the_guest_agrees),
                 cmocka_unit_test(connect_is_refused_by_a_reset),
