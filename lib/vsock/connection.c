@@ -210,9 +210,9 @@ static void on_rw(struct connection *c, const struct vsock_packet_header *header
 
         if (c->state != CONNECTION_OPEN || (c->shut_by_guest & VSOCK_SHUTDOWN_SEND) ||
             n > c->buf_alloc - (c->rx_cnt - c->fwd_cnt)) {
-                log_warning(c->device->log,
-                            "vsock: guest sent %" PRIu32 " bytes from port %" PRIu32 " that it may not send",
-                            n, c->key.guest_port);
+                log_debug(c->device->log,
+                          "vsock: guest sent %" PRIu32 " bytes from port %" PRIu32 " that it may not send", n,
+                          c->key.guest_port);
                 connection_reset(c, -ECONNRESET);
                 return;
         }
@@ -317,8 +317,8 @@ void connection_packet(struct connection *c, const struct vsock_packet_header *h
                 on_shutdown(c, header->flags);
                 return;
         default: /* also a REQUEST for what is connected already */
-                log_warning(c->device->log, "vsock: guest sent a misplaced %s packet (%u) from port %" PRIu32,
-                            vsock_op_name(header->op), header->op, c->key.guest_port);
+                log_debug(c->device->log, "vsock: guest sent a misplaced %s packet (%u) from port %" PRIu32,
+                          vsock_op_name(header->op), header->op, c->key.guest_port);
                 connection_reset(c, -ECONNRESET);
                 return;
         }

@@ -10,6 +10,8 @@
  * other descriptors see little traffic, and the guest's own vCPUs, in QEMU, are what limits throughput; while hooks
  * that run in the supervisor's thread spare it all locking.
  *
+ * What a guest can bring about at will is logged at debug level only: it must not fill the parent's disk.
+ *
  * When something ends the device (QEMU hangs up, the guest breaks its rings) it lets go of everything but its memory,
  * tells on_ended, and stays dead until freed.  Broken rings are not forgiven: a driver that writes nonsense into its
  * rings is either taken over or about to crash.

@@ -94,8 +94,8 @@ void device_packet(struct vsock_device *device, const struct virtqueue_chain *ch
         };
         struct connection *c = connection_table_find(&device->table, &key);
         if (c && header.op == VSOCK_OP_RW && header.len > chain->size - sizeof(bytes)) {
-                log_warning(device->log, "vsock: guest sent %zu of %" PRIu32 " bytes of payload",
-                            chain->size - sizeof(bytes), header.len);
+                log_debug(device->log, "vsock: guest sent %zu of %" PRIu32 " bytes of payload",
+                          chain->size - sizeof(bytes), header.len);
                 connection_reset(c, -ECONNRESET);
         } else if (c) {
                 connection_packet(c, &header, chain);
