@@ -4,7 +4,6 @@
 import contextlib
 import hashlib
 import os
-import pathlib
 import random
 import socket
 import subprocess
@@ -19,7 +18,6 @@ from conftest import ROOT, end_process, need_program, wait_for
 sys.path.insert(0, str(ROOT / "tests/vm"))
 from boot import Modules, kernel_image, write_ramdisk  # noqa: E402
 
-BUILD = pathlib.Path(os.environ.get("COFFER_BUILD", ROOT / "build"))
 MODULES = ["virtio_mmio", "vmw_vsock_virtio_transport"]
 ECHO, SINK, SOURCE, DIAL, OFF = 5000, 5001, 5002, 5003, 5004
 CID = 77
@@ -113,27 +111,27 @@ class Guest:
 
 
 @pytest.fixture(scope="module")
-def ramdisk(tmp_path_factory):
+def ramdisk(tmp_path_factory, build_dir):
     kernel = subprocess.run([ROOT / "tools/fetch-kernel", "cloud"], check=True, capture_output=True, text=True)
     kernel = kernel.stdout.strip()
     path = tmp_path_factory.mktemp("vsock-ramdisk") / "initrd"
-    init = (BUILD / "lib/vsock/vsock-test-guest").read_bytes()
+    init = (build_dir / "lib/vsock/vsock-test-guest").read_bytes()
     with open(path, "wb") as file:
         write_ramdisk(file, Modules(f"{kernel}/modules"), MODULES, {"init": (init, 0o755)})
     return kernel_image(kernel), path
 
 
 @pytest.fixture(scope="module")
-def guest(tmp_path_factory, ramdisk):
+def guest(tmp_path_factory, build_dir, ramdisk):
     qemu = need_program("qemu-system-x86_64")
     folder = tmp_path_factory.mktemp("vsock")
     image, initrd = ramdisk
-    khz = subprocess.run([BUILD / "lib/vsock/vsock-test-guest"], check=True, capture_output=True, text=True).stdout
+    khz = subprocess.run([build_dir / "lib/vsock/vsock-test-guest"], check=True, capture_output=True, text=True).stdout
     ours, theirs = socket.socketpair()
     console = folder / "console"
     with contextlib.ExitStack() as stack:
         with open(folder / "device.log", "wb") as log:
-            device = subprocess.Popen([BUILD / "lib/vsock/vsock-device-runner", str(CID), folder / "vsock.sock",
+            device = subprocess.Popen([build_dir / "lib/vsock/vsock-device-runner", str(CID), folder / "vsock.sock",
                                        str(ours.fileno())], pass_fds=[ours.fileno()], stderr=log)
         stack.callback(end_process, device)
         vm = subprocess.Popen([
@@ -232,7 +230,8 @@ def test_throughput(guest):
             stream.sendall(b"x" * 64)
             stream.recv(64)
         trip = (time.monotonic() - start) / rounds
-    print(f"\ninto the guest {size / into / 1e6:.0f} MB/s, out of it {size / out / 1e6:.0f} MB/s, "
+    ticks = sum(int(n) for n in open(f"/proc/{guest.device.pid}/stat").read().split()[13:15])
+    print(f"\ndevice used {ticks / os.sysconf('SC_CLK_TCK'):.2f} s of CPU so far; into the guest {size / into / 1e6:.0f} MB/s, out of it {size / out / 1e6:.0f} MB/s, "
           f"round trip {trip * 1e6:.0f} us")
 
 
