@@ -51,7 +51,8 @@ static int qemu_prepare(const struct backend_request *request, enum enclave_isol
         unsigned cpus = host_cpus() < QEMU_CPUS_MAX ? host_cpus() : QEMU_CPUS_MAX;
 
         if (request->cpus < 1 || request->cpus > cpus)
-                return error_set(err, -EINVAL, "%u CPUs cannot be had; 1 to %u can", request->cpus, cpus);
+                return error_set(err, -EINVAL, "--cpus %u: an enclave can have 1 to %u here", request->cpus,
+                                 cpus);
         return host_choose_isolation(request->accelerator, qemu_user_can_open_kvm(), request->log,
                                      ret_isolation, err);
 }
