@@ -62,6 +62,9 @@ int vsock_connect(uint32_t cid, uint32_t port, int milliseconds, int *ret_fd)
         return 0;
 }
 
+/* The kernel refuses what does not fit, and clients may all come at once. musl's SOMAXCONN is 128. */
+enum { BACKLOG = 4096 };
+
 int vsock_listen(uint32_t port, int *ret_fd)
 {
         const struct sockaddr_vm address = {
@@ -69,7 +72,7 @@ int vsock_listen(uint32_t port, int *ret_fd)
         cleanup_fd int fd = new_socket();
 
         if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-            listen(fd, SOMAXCONN) < 0)
+            listen(fd, BACKLOG) < 0)
                 return -errno;
         *ret_fd = take_fd(&fd);
         return 0;
