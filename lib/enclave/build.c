@@ -19,6 +19,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* No machine that runs enclaves has more memory to unpack an image into; what is larger is a sparse file that lies. */
+static const uint64_t IMAGE_SIZE_MAX = UINT64_C(1) << 40;
+
 struct build {
         const struct enclave_build_options *options;
         struct image *image;
@@ -120,11 +123,21 @@ static int merge_layers(struct build *build, struct error *err)
                 tell(build, (struct enclave_build_progress){
                                     .phase = ENCLAVE_BUILD_MERGE, .part = i + 1, .n_parts = n});
                 digest_format(&image_config(build->image)->diff_ids[i], name);
-                r = image_tree_apply_layer(build->tree, tar, (unsigned)i, name, err);
+                r = image_tree_apply_layer(build->tree, tar, (unsigned)i + 1, name, err);
                 if (r < 0)
                         error_wrap(err, "%s", build->options->image);
         }
         return r;
+}
+
+static int check_size(const struct build *build, struct error *err)
+{
+        uint64_t size = image_tree_stats(build->tree).n_bytes;
+
+        if (size <= IMAGE_SIZE_MAX)
+                return 0;
+        return error_set(err, -EFBIG, "%s: its files have %llu bytes in all, over the limit of %llu",
+                         build->options->image, (unsigned long long)size, (unsigned long long)IMAGE_SIZE_MAX);
 }
 
 /* The texts that need the merged tree, and the folders that a running container has. */
@@ -257,6 +270,8 @@ int enclave_build(const struct enclave_build_options *options, int fd, struct ei
                 r = open_image(&build, err);
         if (r == 0)
                 r = merge_layers(&build, err);
+        if (r == 0)
+                r = check_size(&build, err);
         if (r == 0)
                 r = prepare_texts(&build, err);
         return r < 0 ? r : write_file(&build, fd, ret_pcrs, err);
