@@ -210,11 +210,12 @@ static int write_application(struct build *build, struct error *err)
         if (r == 0)
                 r = ramdisk_add_dir(ramdisk, "enclave", &folder, err);
         if (r == 0)
-                r = ramdisk_add_file(ramdisk, GUEST_CONFIG_PATH, &file, buf_view(&build->config), err);
-        if (r == 0)
                 r = ramdisk_add_xattrs(ramdisk, build->tree, GUEST_XATTRS_PATH, err);
         if (r == 0)
                 r = ramdisk_add_tree(ramdisk, build->tree, "rootfs", tell_ramdisk, build, err);
+        /* Last, for it tells enclave-init that all before it was unpacked; see guest-config.h. */
+        if (r == 0)
+                r = ramdisk_add_file(ramdisk, GUEST_CONFIG_PATH, &file, buf_view(&build->config), err);
         return r < 0 ? r : ramdisk_finish(ramdisk, err);
 }
 

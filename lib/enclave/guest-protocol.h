@@ -17,7 +17,8 @@
  *     EXITED                     be32 exit status, 0 to 255
  *     SIGNALED                   be32 signal that ended the workload, u8 1 where it dumped core, else 0
  *     FAILED                     be32 errno (0: none fits), be16 length + text: the stage that failed,
- *                                be16 length + text: the path it failed on, may be empty
+ *                                be16 length + text: the path it failed on, may be empty;
+ *                                reads as "cannot STAGE: PATH: strerror(errno)"
  *     parent to guest
  *     SIGNAL                     be32 signal for the workload, 1 to 64
  *     SHUTDOWN                   none: sends the image's stop signal to the workload
