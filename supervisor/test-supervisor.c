@@ -171,7 +171,8 @@ static void run_child(const struct supervisor_parts *parts, int init_fd, int hea
                 _exit(1);
         struct guest *guest = supervisor_guest(supervisor);
         guest_accept(guest, GUEST_HEARTBEAT_PORT, heartbeat_fd);
-        guest_accept(guest, guest_control_port(parts->launch->info.cid), init_fd);
+        if (init_fd >= 0)
+                guest_accept(guest, guest_control_port(parts->launch->info.cid), init_fd);
         report(DONE_START);
         int r = supervisor_run(supervisor);
         supervisor_free(supervisor);
@@ -205,7 +206,9 @@ static void expect_done(struct fixture *f, char expected)
         assert_int_equal(done, expected);
 }
 
-static struct fixture *start(bool debug_mode, unsigned timeout_ms)
+enum init { INIT_OURS, INIT_OF_OTHERS /* never opens the control channel */ };
+
+static struct fixture *start_with(enum init kind, bool debug_mode, unsigned timeout_ms)
 {
         struct fixture *f = calloc(1, sizeof(*f));
         int status[2], machine[2], init[2], heartbeat[2];
@@ -236,7 +239,7 @@ static struct fixture *start(bool debug_mode, unsigned timeout_ms)
                                                        .kernel_fd = -1,
                                                        .initrd_fd = -1,
                                                        .vsock_fd = -1};
-                run_child(&parts, init[1], heartbeat[1]);
+                run_child(&parts, kind == INIT_OURS ? init[1] : -1, heartbeat[1]);
         }
         close(status[1]);
         close(machine[1]);
@@ -248,6 +251,11 @@ static struct fixture *start(bool debug_mode, unsigned timeout_ms)
         f->heartbeat_fd = heartbeat[0];
         expect_done(f, DONE_START);
         return f;
+}
+
+static struct fixture *start(bool debug_mode, unsigned timeout_ms)
+{
+        return start_with(INIT_OURS, debug_mode, timeout_ms);
 }
 
 /* The supervisor has ended well, and there is no entry. */
@@ -594,6 +602,36 @@ static void test_heartbeat_is_returned(void **state)
         finish(f);
 }
 
+static void test_init_of_others_counts_as_started_by_its_heartbeat_alone(void **state)
+{
+        struct fixture *f = start_with(INIT_OF_OTHERS, false, PATIENCE_MS);
+        const uint8_t byte = GUEST_HEARTBEAT_BYTE;
+
+        (void)state;
+        assert_int_equal(write(f->heartbeat_fd, &byte, 1), 1);
+        struct control_reply reply = starters_answer(f);
+        assert_int_equal(reply.code, 0);
+        assert_int_equal(reply.info.state, ENCLAVE_RUNNING);
+        /* Nobody in it can be asked to end, so it is ended. */
+        pid_t client = in_background(f, stop_politely);
+        expect_done(f, DONE_QUIT);
+        finish(f);
+        assert_int_equal(result_of(client), 0);
+}
+
+static void test_wrong_heartbeat_counts_for_nothing(void **state)
+{
+        struct fixture *f = start_with(INIT_OF_OTHERS, false, 300);
+        uint8_t byte = 0x42;
+
+        (void)state;
+        assert_int_equal(write(f->heartbeat_fd, &byte, 1), 1);
+        assert_int_equal(read(f->heartbeat_fd, &byte, 1), 0);
+        expect_done(f, DONE_KILL);
+        assert_int_equal(starters_answer(f).code, -ETIMEDOUT);
+        finish(f);
+}
+
 static void test_console_is_shown_from_the_beginning_to_one_reader(void **state)
 {
         struct fixture *f = start(true, PATIENCE_MS);
@@ -673,6 +711,8 @@ int main(void)
                 cmocka_unit_test(test_init_that_breaks_the_protocol_ends_its_enclave_only),
                 cmocka_unit_test(test_started_before_hello_counts_for_nothing),
                 cmocka_unit_test(test_heartbeat_is_returned),
+                cmocka_unit_test(test_init_of_others_counts_as_started_by_its_heartbeat_alone),
+                cmocka_unit_test(test_wrong_heartbeat_counts_for_nothing),
                 cmocka_unit_test(test_console_is_shown_from_the_beginning_to_one_reader),
                 cmocka_unit_test(test_console_is_refused_outside_debug_mode),
                 cmocka_unit_test(test_flood_ends_though_its_reader_does_not_read),

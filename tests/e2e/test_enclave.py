@@ -249,16 +249,6 @@ def test_memory_that_start_asks_for_is_enough(runner, made):
     assert json.loads(runner.run("wait", 0))["exit_status"] == 5
 
 
-def test_files_of_others_count_as_started_by_their_heartbeat_alone(runner, build_dir, made):
-    """An init without our control channel: the heartbeat is all it says, to CID 3."""
-    init = build_dir / "lib" / "vsock" / "vsock-test-guest"
-    if not init.exists():
-        pytest.skip("vsock-test-guest was not built")
-    message = runner.fails(runner.start_process(made("foreign", "", init=init), timeout=20000))
-    assert "did not start" in message
-    runner.nothing_is_left()
-
-
 def test_numbers_out_of_range_are_refused_with_those_that_would_do(runner, made):
     server = made("server", SERVER)
     for options, words in [({"cid": 3}, ["4", "4294967294"]), ({"cid": 4294967295}, ["4294967294"]),
