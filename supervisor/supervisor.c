@@ -337,8 +337,8 @@ static void take_failed(struct supervisor *s, const struct guest_message *messag
         int errnum = (int)(message->failed.errnum & 4095);
 
         snprintf(text, sizeof(text), "%s%.250s%s%.600s%s%s",
-                 s->started ? "the enclave's init failed: " : "the workload did not start: ",
-                 message->failed.stage, path[0] ? " " : "", path, errnum ? ": " : "",
+                 s->started ? "the enclave's init failed: cannot " : "the workload did not start: cannot ",
+                 message->failed.stage, path[0] ? ": " : "", path, errnum ? ": " : "",
                  errnum ? strerror(errnum) : "");
         settle(s, ENCLAVE_FAILED, ENCLAVE_EXIT_UNKNOWN, 0, text);
         workload_ended(s);

@@ -437,13 +437,13 @@ static void test_exec_that_fails_is_the_starters_error_and_leaves_nothing(void *
 
         (void)state;
         say(f, (struct guest_message){.type = GUEST_HELLO, .version = GUEST_PROTOCOL_VERSION});
-        say(f, guest_message_failed(ENOENT, "cannot run", "/bin/none"));
+        say(f, guest_message_failed(ENOENT, "execute the command", "/bin/none"));
         expect_hang_up(f);
         order(f, DO_POWER_OFF);
         struct control_reply reply = starters_answer(f);
         assert_int_equal(reply.code, -EIO);
-        assert_string_equal(reply.text,
-                            "the workload did not start: cannot run /bin/none: No such file or directory");
+        assert_string_equal(reply.text, "the workload did not start: cannot execute the command: /bin/none: "
+                                        "No such file or directory");
         assert_int_equal(enclave_find(f->enclaves, 0, &info, NULL), -ENOENT);
         finish(f);
 }
