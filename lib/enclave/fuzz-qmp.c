@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* A stream of messages, as on_qmp() takes it. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        cleanup_buf struct buf input = buf_with_max(2 * QMP_LINE_MAX);
+        cleanup_buf struct buf input = buf_with_max((size_t)2 * QMP_LINE_MAX);
         struct qmp_message message;
 
         if (size > QMP_LINE_MAX || buf_append(&input, data, size) < 0)

@@ -26,7 +26,7 @@ static void add(struct buf *b, const char *text)
 
 static void test_conversation_with_qemu_is_understood(void **state)
 {
-        cleanup_buf struct buf b = buf_with_max(2 * QMP_LINE_MAX);
+        cleanup_buf struct buf b = buf_with_max((size_t)2 * QMP_LINE_MAX);
         struct qmp_message message;
 
         (void)state;
@@ -48,7 +48,7 @@ static void test_conversation_with_qemu_is_understood(void **state)
 
 static void test_message_in_pieces_waits_for_its_end(void **state)
 {
-        cleanup_buf struct buf b = buf_with_max(2 * QMP_LINE_MAX);
+        cleanup_buf struct buf b = buf_with_max((size_t)2 * QMP_LINE_MAX);
         struct qmp_message message;
 
         (void)state;
@@ -74,7 +74,7 @@ static void test_text_is_made_fit_for_a_terminal(void **state)
 static void test_what_is_no_qmp_is_refused(void **state)
 {
         static const char *const bad[] = {"hello", "[]", "{", "{\"event\": 3}", "{\"event\": null}", "3"};
-        cleanup_buf struct buf b = buf_with_max(2 * QMP_LINE_MAX);
+        cleanup_buf struct buf b = buf_with_max((size_t)2 * QMP_LINE_MAX);
         struct qmp_message message;
 
         (void)state;
