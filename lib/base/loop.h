@@ -29,8 +29,8 @@ void loop_free(struct loop *loop);
 DEFINE_CLEANUP(cleanup_loop_p, struct loop *, loop_free)
 #define cleanup_loop CLEANUP(cleanup_loop_p)
 
-/* Watches fd (which stays the caller's) for `events` (EPOLLIN...; level-triggered unless EPOLLET is given).
- */
+/* Watches fd, which stays the caller's, for `events` (EPOLLIN...; level-triggered unless EPOLLET is in it).
+ * Here and below `ret_source` may be NULL: the source then stays until the loop ends. */
 int loop_add_fd(struct loop *loop, int fd, uint32_t events, loop_fd_fn fn, void *user,
                 struct loop_source **ret_source, struct error *err);
 

@@ -47,9 +47,8 @@ struct certificate_info {
         struct name_fields subject;
         char not_before[CERTIFICATE_TIME_MAX]; /* "2026-11-20T16:08:42Z" */
         char not_after[CERTIFICATE_TIME_MAX];
-        const char
-                *signature_algorithm; /* what it was signed with, "ecdsa-with-SHA384"; belongs to OpenSSL */
-        struct view signature;        /* belongs to the certificate */
+        const char *signature_algorithm; /* it was signed with, "ecdsa-with-SHA384"; belongs to OpenSSL */
+        struct view signature;           /* belongs to the certificate */
 };
 
 /* The first certificate of a PEM text (others are ignored).  -EBADMSG where there is none or it can't be

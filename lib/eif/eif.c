@@ -27,8 +27,7 @@ static int read_at(const struct eif *eif, void *p, size_t n, uint64_t offset, st
         return 0;
 }
 
-/* Where section i ends, having checked where it begins: behind `free_from`, the end of what comes before it.
- */
+/* Where section i ends, having checked that it begins behind `free_from`, the end of what comes before it. */
 static int check_place(const struct eif_header *h, size_t i, uint64_t free_from, uint64_t *ret_end,
                        struct error *err)
 {

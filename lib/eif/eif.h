@@ -2,9 +2,10 @@
 /*
  * eif.h - enclave image files (EIF): the format's numbers, and the reader.  The format in full: eif(5).
  *
- *     eif_open()      header, section table and section headers; every number checked before it is used
- *     eif_measure()   one pass over the payloads: PCRs, CRC, and the bytes themselves for whoever boots them
- *     eif_verify()    what was measured holds together: CRC, signature, certificate
+ *     eif_open()               header, section table, section headers; each number is checked before its use
+ *     eif_measure()            one pass over the payloads: PCRs, CRC, and the bytes for whoever boots them
+ *     eif_verify_crc()         the file is whole
+ *     eif_verify_signature()   (signature.h) the certificate's key signed what was measured
  *
  * A file can change while it is read.  So eif_measure() keeps what it decides on, and hands every payload
  * byte to the caller's sink as it measures it: boot the copy, never the file.

@@ -5,7 +5,7 @@
  *     measure_new()
  *     measure_section()       the next section begins
  *     measure_update()        its bytes, in big blocks; two block buffers in turn let the hashing overlap
- *     measure_final()         PCRs; the CRC follows from measure_crc()
+ *     measure_pcrs()          PCRs; the CRC follows from measure_crc()
  *
  * Internal to lib/eif.
  */
@@ -15,8 +15,7 @@
 
 struct measure;
 
-/* Good size of a block for measure_update(): big enough for the hashing threads, small enough for the cache.
- */
+/* Good size of a block for measure_update(): big enough for the hashing threads, and fits the cache. */
 enum { MEASURE_BLOCK = 256 * 1024 };
 
 /* Nothing measured yet. 0, -ENOMEM or -ENOTSUP. */
@@ -30,8 +29,8 @@ DEFINE_CLEANUP(cleanup_measure_p, struct measure *, measure_free)
 /* A section of `type` begins: what follows is its payload.  At most EIF_SECTIONS_MAX times. */
 void measure_section(struct measure *m, enum eif_section_type type);
 
-/* Takes n bytes of payload in.  They must stay as they are until the next call of update or final has
- * returned. */
+/* Takes n bytes of payload in.  They must stay as they are until the next measure_update() or measure_pcrs()
+ * has returned. */
 void measure_update(struct measure *m, const void *p, size_t n);
 
 /* Bytes of the current section so far. */

@@ -20,7 +20,7 @@ enum {
         MIB = 1024 * 1024,
         KERNEL_INIT_SIZE_AT = 0x260,   /* le32, boot protocol 2.10: bytes that the kernel needs to unpack */
         KERNEL_MEMORY_MIN = 32 * MIB,  /* what we count for a kernel that says nothing, or nonsense */
-        KERNEL_MEMORY_MAX = 256 * MIB, /**/
+        KERNEL_MEMORY_MAX = 256 * MIB, /* a size above it is nonsense */
         FIXED_MEMORY_MIB = 48,   /* tables, buffers, reserves of a running kernel, and a small workload */
         PER_CENT_FOR_TABLES = 2, /* one struct page of 64 bytes for each page of 4096, and a little */
         RAMDISK_ALIGN = 4,       /* the kernel wants an archive's first header aligned */

@@ -64,8 +64,7 @@ struct enclave_info {
         unsigned mem_mib;
         bool debug_mode;
         enum enclave_state state;
-        int exit_status; /* of the workload as a shell has it (0..255, 128 + signal), or ENCLAVE_EXIT_UNKNOWN
-                          */
+        int exit_status; /* the workload's as a shell has it (0..255, 128 + signal); ENCLAVE_EXIT_UNKNOWN */
         int signal;      /* that ended the workload, or 0 */
         enum enclave_isolation isolation;
         char started_at[32]; /* RFC 3339 in UTC, "2026-11-20T16:08:21Z" */
@@ -75,12 +74,11 @@ struct enclave_info {
         uint8_t pcr1[ENCLAVE_PCR_SIZE];
         uint8_t pcr2[ENCLAVE_PCR_SIZE];
         uint8_t pcr8[ENCLAVE_PCR_SIZE];
-        uint16_t
-                ports[ENCLAVE_PORTS_MAX]; /* TCP ports that the image says it exposes (unmeasured metadata) */
+        /* TCP ports that the image says it exposes.  From its metadata, which isn't measured. */
+        uint16_t ports[ENCLAVE_PORTS_MAX];
         size_t n_ports;
         char reason[ERROR_TEXT_MAX]; /* ENCLAVE_FAILED: why; else "" */
-        char vsock_path[PATH_MAX];   /* vsock by Unix socket ("CONNECT <port>\n"); "" where it is the kernel's
-                                      */
+        char vsock_path[PATH_MAX]; /* Unix socket of its vsock, see vsock/device.h; "": it is the kernel's */
 };
 
 struct enclave_start_options {
@@ -106,8 +104,7 @@ struct enclaves; /* the registry: one per user */
 
 /* Opens the registry in `state_dir`, or in the default place where that is NULL: $COFFER_STATE_DIR, else
  * /run/coffer (root), $XDG_RUNTIME_DIR/coffer or /tmp/coffer-<uid>.  The folder is made where missing, 0700;
- * one that belongs to somebody else or that others can write is refused (-EPERM).  Free with enclaves_free().
- */
+ * one that belongs to somebody else or that others can write is refused (-EPERM).  For enclaves_free(). */
 int enclaves_open(const char *state_dir, struct enclaves **ret_enclaves, struct error *err);
 
 /* NULL-safe. Running enclaves stay. */
@@ -153,5 +150,6 @@ int enclave_connect(struct enclaves *enclaves, uint32_t id, uint32_t port, int *
 
 /* "starting", "running", "stopping", "exited", "failed". */
 const char *enclave_state_name(enum enclave_state state);
+
 /* "kvm", "emulated". */
 const char *enclave_isolation_name(enum enclave_isolation isolation);

@@ -41,8 +41,7 @@ enum {
 #define GUEST_XATTRS_PATH "enclave/xattrs"
 
 struct guest_config {
-        char **argv; /* NULL-terminated, NULL while empty; the strings and the array are the configuration's
-                      */
+        char **argv; /* NULL-terminated, NULL while empty; array and strings are the configuration's */
         size_t n_argv;
         char **env; /* likewise, NAME=VALUE */
         size_t n_env;
@@ -57,8 +56,7 @@ struct guest_config {
         char *hostname;
 };
 
-/* An empty configuration: uid and gid 0, SIGTERM; cwd and hostname NULL, which encode as "/" and "enclave".
- */
+/* An empty configuration: uid and gid 0, SIGTERM; cwd and hostname NULL, encoded as "/" and "enclave". */
 void guest_config_init(struct guest_config *config);
 
 /* Frees all that the configuration holds. Safe on an initialised or half filled one. */

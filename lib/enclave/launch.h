@@ -8,7 +8,7 @@
 #include "lib/enclave/enclave.h"
 
 enum {
-        LAUNCH_FD_SPEC = 3,   /* memory file: launch_encode() */
+        LAUNCH_FD_SPEC = 3,   /* memory file: launch_write() */
         LAUNCH_FD_STATUS = 4, /* stream socket to the starter, control.h */
         LAUNCH_FD_LOCK = 5,   /* the entry's lock, held */
         LAUNCH_FD_ENTRY = 6,  /* the entry's folder */

@@ -84,17 +84,20 @@ json_t *state_to_json(const struct enclave_info *info)
         return json_pack(
                 "{s:I, s:o, s:I, s:I, s:I, s:I, s:b, s:s, s:i, s:i, s:s, s:s, s:b, s:o, s:o, s:o, s:o, "
                 "s:o, s:o, s:o}",
-                "id", (json_int_t)info->id, "name", text_to_json(info->name),             /**/
-                "pid", (json_int_t)info->pid, "cid", (json_int_t)info->cid,               /**/
-                "cpus", (json_int_t)info->cpus, "mem_mib", (json_int_t)info->mem_mib,     /**/
-                "debug_mode", info->debug_mode, "state", enclave_state_name(info->state), /**/
-                "exit_status", info->exit_status, "signal", info->signal,                 /**/
-                "isolation", enclave_isolation_name(info->isolation),                     /**/
-                "started_at", info->started_at, "has_pcr8", info->has_pcr8,               /**/
-                "pcr0", pcr_to_json(info->pcr0), "pcr1", pcr_to_json(info->pcr1),         /**/
-                "pcr2", pcr_to_json(info->pcr2), "pcr8", pcr_to_json(info->pcr8),         /**/
-                "ports", ports_to_json(info), "reason", text_to_json(info->reason),       /**/
+                /* A name beside its value. */
+                /* clang-format off */
+                "id", (json_int_t)info->id, "name", text_to_json(info->name),
+                "pid", (json_int_t)info->pid, "cid", (json_int_t)info->cid,
+                "cpus", (json_int_t)info->cpus, "mem_mib", (json_int_t)info->mem_mib,
+                "debug_mode", info->debug_mode, "state", enclave_state_name(info->state),
+                "exit_status", info->exit_status, "signal", info->signal,
+                "isolation", enclave_isolation_name(info->isolation),
+                "started_at", info->started_at, "has_pcr8", info->has_pcr8,
+                "pcr0", pcr_to_json(info->pcr0), "pcr1", pcr_to_json(info->pcr1),
+                "pcr2", pcr_to_json(info->pcr2), "pcr8", pcr_to_json(info->pcr8),
+                "ports", ports_to_json(info), "reason", text_to_json(info->reason),
                 "vsock_path", text_to_json(info->vsock_path));
+        /* clang-format on */
 }
 
 static int wrong(struct error *err, const char *field)

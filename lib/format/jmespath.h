@@ -8,7 +8,7 @@
  * So a program can refuse a query before it does the work whose result it would filter.
  *
  * Where the specification is silent, the reference implementation (jmespath.py) is followed: strings can be
- * ordered (by code point), and a literal that is no JSON, as in `[?name=='`web`']`, is taken as a string.
+ * ordered (by code point), and a literal that is no JSON, as in [?name==`web`], is taken as a string.
  */
 #pragma once
 
@@ -44,14 +44,14 @@ struct jmespath;
 
 /* Compiles `expression` (UTF-8).  Free the result with jmespath_free().  On failure *reterr_problem (may be
  * NULL) says class and position, and the error's text too ("syntax error at character 5: ..."); the code is
- * -EINVAL, -E2BIG for a limit or -ENOMEM. */
+ * -EINVAL, or -E2BIG for a limit, which running out of memory counts as. */
 int jmespath_compile(const char *expression, struct jmespath **ret_query,
                      struct jmespath_problem *reterr_problem, struct error *err);
 
 /* Applies the query to `value`, which is not changed.  *ret_result is a new reference, the JSON null where
  * nothing matched; it shares parts with `value`.  *ret_made (may be NULL) is a new JSON array of all objects
  * that multi-select hashes made: the ones whose order of keys was written by the user.  Errors as
- * jmespath_compile(). */
+ * jmespath_compile(), and -ENOMEM. */
 int jmespath_search(const struct jmespath *query, json_t *value, json_t **ret_result, json_t **ret_made,
                     struct jmespath_problem *reterr_problem, struct error *err);
 

@@ -156,7 +156,7 @@ static int add_row(struct table *table, json_t *item, const struct output_style 
         return r == 0 && json_array_append(table->rows, row) < 0 ? -ENOMEM : r;
 }
 
-/* `n` of the character, later: they are only written once something follows on the line. */
+/* The gap before a cell.  Its callers hold it back until something follows, so that no line ends in spaces. */
 static void append_spaces(struct buf *b, size_t n)
 {
         while (n-- > 0)

@@ -37,13 +37,12 @@ struct output_style {
         const json_t *made; /* with query_active: the array from jmespath_search(), or NULL */
 };
 
-/* The names of the formats in alphabetical order, at the index of their enum output_format; NULL ends them.
- */
+/* The names of the formats, alphabetically, at the index of their enum output_format; NULL ends them. */
 extern const char *const output_format_names[];
 
 /* The format called `name`, in any case of letters. False where there is none. */
 bool output_format_parse(const char *name, enum output_format *ret_format);
 
-/* Appends `result` as text.  A null result appends nothing in any format.  -EINVAL where a table has no
- * columns. */
+/* Appends `result` as text.  A null result appends nothing in any format, a table without columns is an empty
+ * line.  -E2BIG past the ceiling of `b`, -ENOMEM. */
 int output_write(const json_t *result, const struct output_style *style, struct buf *b, struct error *err);

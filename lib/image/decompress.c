@@ -25,8 +25,8 @@ struct decompressor {
         struct decompress_limits limits;
         decompress_sink_fn sink;
         void *user;
-        int (*feed)(struct decompressor *d, struct view data,
-                    struct error *err); /* NULL: format unknown yet */
+        /* NULL while the format is unknown. */
+        int (*feed)(struct decompressor *d, struct view data, struct error *err);
         enum compression compression;
         uint8_t magic[MAGIC_SIZE];
         size_t n_magic;

@@ -20,8 +20,7 @@
 struct ramdisk_sink {
         /* Takes the next n bytes, all of them, or fails with a negative errno. */
         int (*write)(void *user, const void *p, size_t n, struct error *err);
-        /* Optional: takes the next n bytes from `fd` at `offset`; NULL: the bytes are read and go to `write`.
-         */
+        /* Optional: takes the next n bytes from `fd` at `offset`.  NULL: they are read and go to `write`. */
         int (*copy)(void *user, int fd, uint64_t offset, uint64_t n, struct error *err);
         void *user;
 };

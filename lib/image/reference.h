@@ -20,8 +20,7 @@ enum {
         REFERENCE_TAG_MAX = 128,
 };
 
-/* A normalised reference: domain and path are set; tag (NULL where absent), digest or both say which image.
- */
+/* A normalised reference: domain and path are set; tag (NULL where absent), digest or both name the image. */
 struct reference {
         char *domain; /* "docker.io", "localhost:5000", "[::1]:5000" */
         char *path;   /* "library/debian" */

@@ -7,8 +7,7 @@
  * never holds file data, so memory is bounded by the number of entries, whatever the image's size.
  *
  * A path here is relative to the root, without leading or trailing slash, without empty, "." and ".."
- * components;
- * "" is the root itself.  Bytes are kept as they are: no character set is assumed.
+ * components; "" is the root itself.  Bytes are kept as they are: no character set is assumed.
  */
 #pragma once
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * client.h - connect to a port in an enclave, or listen for an enclave, whichever way its vsock is provided:
- * by our own device (a Unix socket, see device.h) or by the kernel (AF_VSOCK, vsock(7)).  Also used inside
- * the enclave, where it is always AF_VSOCK.
+ * by our own device (a Unix socket, see device.h) or by the kernel (AF_VSOCK, vsock(7)).
  *
  * These calls block, up to the given time.  All descriptors are stream sockets, blocking, close-on-exec.
  */

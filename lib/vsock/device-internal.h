@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * device-internal.h - what the parts of the device share: device.c (life, loop), rings.c (packets in and out), connection.c (one stream's
- * state machine), connection-table.c (which streams there are), bridge.c (where streams come from and go to on the
- * parent).
+ * device-internal.h - what the parts of the device share: device.c (life, loop), rings.c (packets in and out),
+ * connection.c (one stream's state machine), connection-table.c (which streams there are), bridge.c (where streams
+ * come from and go to on the parent).
  */
 #pragma once
 

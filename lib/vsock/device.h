@@ -51,8 +51,7 @@ struct vsock_device_options {
 
         /* The bridge's socket: `name` (no slash) in the folder `dirfd` (only used, not taken; it must stay
          * open as long as the device lives).  NULL: no bridge, only vsock_device_listen() and _connect().  A
-         * stale socket of that name is replaced; the file mode is 0600; it is removed by vsock_device_free().
-         */
+         * stale socket of that name is replaced; the mode is 0600; it is removed by vsock_device_free(). */
         int dirfd;
         const char *name;
 
@@ -80,8 +79,7 @@ DEFINE_CLEANUP(cleanup_vsock_device_p, struct vsock_device *, vsock_device_free)
 int vsock_device_listen(struct vsock_device *device, uint32_t port, vsock_device_accept_fn accept, void *user,
                         struct error *err);
 
-/* Ends vsock_device_listen(); streams that were handed out live on.  A port that is not listened to is fine.
- */
+/* Ends vsock_device_listen(); streams that were handed out live on.  Fine where nobody listens on the port. */
 void vsock_device_unlisten(struct vsock_device *device, uint32_t port);
 
 /* Connects to `port` in the guest, waiting at most `timeout_ms`.  `connected` is called exactly once, always

@@ -63,8 +63,8 @@ static int parse_vring_addr(struct cursor *c, size_t n_fds, struct vhost_user_me
         m->vring_addr.desc = cursor_le64(c);
         m->vring_addr.used = cursor_le64(c);
         m->vring_addr.avail = cursor_le64(c);
-        (void)cursor_le64(
-                c); /* where to log dirty pages: only used in live migration, which is not offered */
+        /* Where to log dirty pages: for live migration, which is not offered. */
+        (void)cursor_le64(c);
         return 0;
 }
 

@@ -18,8 +18,7 @@ struct vhost_user;
 
 /* What a device is, to the session. */
 struct vhost_user_device {
-        uint64_t
-                features; /* offered beside VIRTIO_F_VERSION_1 and the ring features, which are always there */
+        uint64_t features; /* offered beside VIRTIO_F_VERSION_1 and the ring features, which always are */
         size_t n_queues;
         enum virtqueue_direction directions[VHOST_USER_QUEUES_MAX];
         uint8_t config[16]; /* configuration space, read-only */
