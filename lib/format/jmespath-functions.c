@@ -387,8 +387,10 @@ static bool make_keyed(const struct call *call, struct keyed_list *list)
         size_t i;
 
         list->items = calloc(json_array_size(call->args[0]) + 1, sizeof(*list->items));
-        if (!list->items)
-                return fail_memory(call);
+        if (!list->items) {
+                fail_memory(call);
+                return false;
+        }
         json_array_foreach (call->args[0], i, element) {
                 json_t *key =
                         expression ? jmespath_evaluate(call->ev, expression, element) : json_incref(element);

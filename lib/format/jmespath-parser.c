@@ -473,16 +473,16 @@ static int parse_call(struct parser *p, const struct node *name, struct node **r
         return r;
 }
 
-static int parse_infix(struct parser *p, enum node_type type, const struct token *operator,
-                       struct node * left, struct node **ret_node)
+static int parse_infix(struct parser *p, enum node_type type, const struct token *sign, struct node *left,
+                       struct node **ret_node)
 {
         struct node *right = NULL;
-        int r = parse_value(p, powers[operator->type], &right);
+        int r = parse_value(p, powers[sign->type], &right);
 
         if (r == 0)
-                r = new_node(p, type, operator->at, left, right, ret_node);
+                r = new_node(p, type, sign->at, left, right, ret_node);
         if (r == 0)
-                (*ret_node)->comparator = operator->type;
+                (*ret_node)->comparator = sign->type;
         return r;
 }
 

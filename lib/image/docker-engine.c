@@ -141,8 +141,7 @@ static int inspect(const struct engine *e, const char *name, const char *arch, s
         return check_platform(buf_view(&json), arch, err);
 }
 
-struct export
-{
+struct spooled_export {
         int fd;
         uint64_t max;
         struct progress_meter meter;
@@ -151,7 +150,7 @@ struct export
 
 static int take_export(void *user, struct view data, struct error *err)
 {
-        struct export *x = user;
+        struct spooled_export *x = user;
 
         x->progress.done += data.n;
         if (x->progress.done > x->max)
@@ -167,7 +166,7 @@ static int export_image(const struct engine *e, const char *name, const struct i
         cleanup_http_response struct http_response response = {0};
         cleanup_fd int fd = -1;
         int r = spool_open(options->spool_dir, &fd, err);
-        struct export x = {
+        struct spooled_export x = {
                 .fd = fd,
                 .max = options->max_image_size,
                 .meter.options = options,

@@ -53,8 +53,8 @@ struct image_progress {
 
 /* All zero is a good default. */
 struct image_options {
-        const char *arch; /* Go's name of the wanted architecture; NULL: "amd64" */
-        const char *authfile; /* credentials; NULL: $REGISTRY_AUTH_FILE and the usual places, registry-auth.h */
+        const char *arch;     /* Go's name of the wanted architecture; NULL: "amd64" */
+        const char *authfile; /* credentials; NULL: the usual places (registry-auth.h says which) */
         bool insecure;        /* plain http and unchecked certificates allowed with any registry */
         const struct log *log;
         /* Called at most about ten times per second and at the end of each layer. NULL: nobody looks. */

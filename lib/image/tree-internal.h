@@ -27,7 +27,7 @@ struct tree_node {
         struct tree_inode *inode;
         uint32_t priority; /* not less than that of either child in the treap */
         uint32_t layer;    /* the one that set this name last, counted from 1; 0: none */
-        uint32_t cleared;  /* the layer that hid all of the lower layers' in this folder: what is in it is its */
+        uint32_t cleared;  /* the layer that hid here all of the lower ones': what is below is all its own */
         uint16_t depth;    /* components in the path */
         uint16_t path_len; /* bytes in the path */
         uint8_t name_len;

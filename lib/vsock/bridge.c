@@ -43,9 +43,10 @@ static struct listener *find_listener(const struct vsock_device *device, uint32_
 {
         struct listener *l;
 
-        LIST_FOREACH(l, &device->bridge.listeners, entry)
-        if (l->port == port)
-                return l;
+        LIST_FOREACH (l, &device->bridge.listeners, entry) {
+                if (l->port == port)
+                        return l;
+        }
         return NULL;
 }
 

@@ -56,10 +56,11 @@ struct connection *connection_table_find(const struct connection_table *table,
 {
         struct connection *c;
 
-        LIST_FOREACH(c, &table->buckets[bucket_of(table, key)], bucket)
-        if (c->key.guest_port == key->guest_port && c->key.host_port == key->host_port &&
-            c->key.host_cid == key->host_cid)
-                return c;
+        LIST_FOREACH (c, &table->buckets[bucket_of(table, key)], bucket) {
+                if (c->key.guest_port == key->guest_port && c->key.host_port == key->host_port &&
+                    c->key.host_cid == key->host_cid)
+                        return c;
+        }
         return NULL;
 }
 
