@@ -5,6 +5,7 @@
  */
 #include "guest/bridge.h"
 
+#include "lib/base/clock.h"
 #include "lib/base/fd.h"
 
 #include <arpa/inet.h>
@@ -15,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -87,18 +87,10 @@ static void tick(struct fixture *f)
         loop_remove(&timer);
 }
 
-static int64_t now_ms(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Runs the bridge until `condition` is true; fails the test where that takes too long. */
 #define until(f, condition)                                                                                  \
-        for (int64_t end_ = now_ms() + DEADLINE_MS; !(condition); tick(f))                                   \
-        assert_true(now_ms() < end_)
+        for (uint64_t end_ = clock_ms() + DEADLINE_MS; !(condition); tick(f))                                \
+        assert_true(clock_ms() < end_)
 
 static int connect_client(struct fixture *f)
 {
@@ -127,8 +119,8 @@ static void transfer(struct fixture *f, int from, int to, size_t total)
         size_t sent = 0;
         size_t received = 0;
 
-        for (int64_t end = now_ms() + DEADLINE_MS; received < total; tick(f)) {
-                assert_true(now_ms() < end);
+        for (uint64_t end = clock_ms() + DEADLINE_MS; received < total; tick(f)) {
+                assert_true(clock_ms() < end);
                 size_t n = total - sent < sizeof(out) ? total - sent : sizeof(out);
                 for (size_t i = 0; i < n; i++)
                         out[i] = (uint8_t)((sent + i) * 31 >> 3);
@@ -208,8 +200,8 @@ static void test_a_slow_reader_stops_its_writer_and_nobody_else(void **state)
         size_t received = 0;
         shutdown(slow_client, SHUT_WR);
         ssize_t n = -1;
-        for (int64_t end = now_ms() + DEADLINE_MS; n != 0; tick(&f)) {
-                assert_true(now_ms() < end);
+        for (uint64_t end = clock_ms() + DEADLINE_MS; n != 0; tick(&f)) {
+                assert_true(clock_ms() < end);
                 while ((n = recv(slow_server, in, sizeof(in), 0)) > 0)
                         received += (size_t)n;
         }

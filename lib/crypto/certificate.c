@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/crypto/certificate.h"
 
+#include "lib/base/clock.h"
 #include "lib/base/fd.h"
 #include "lib/base/text.h"
 #include "lib/crypto/openssl-internal.h"
@@ -14,7 +15,6 @@
 enum {
         DER_MAX = PEM_FILE_MAX,
         PEM_MAX = 2 * PEM_FILE_MAX,
-        TEXT_MAX = 32, /* of a moment, years beyond 9999 included */
 };
 
 struct certificate {
@@ -28,16 +28,6 @@ struct certificate {
 
 DEFINE_CLEANUP(cleanup_x509_p, X509 *, X509_free)
 #define cleanup_x509 CLEANUP(cleanup_x509_p)
-
-/* "2026-11-20T16:08:42Z"; "" where n bytes don't hold it. */
-static void format_time(int64_t seconds, char *ret_text, size_t n)
-{
-        time_t t = seconds;
-        struct tm tm;
-
-        if (!gmtime_r(&t, &tm) || strftime(ret_text, n, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-                ret_text[0] = '\0';
-}
 
 static bool read_time(const ASN1_TIME *asn1, int64_t *ret_seconds)
 {
@@ -173,13 +163,13 @@ EVP_PKEY *certificate_pkey(const struct certificate *c)
 
 int certificate_check_time(const struct certificate *c, int64_t now, struct error *err)
 {
-        char limit[TEXT_MAX], current[TEXT_MAX];
+        char limit[CLOCK_TEXT_MAX], current[CLOCK_TEXT_MAX];
         bool expired = now > c->not_after;
 
         if (!expired && now >= c->not_before)
                 return 0;
-        format_time(expired ? c->not_after : c->not_before, limit, sizeof(limit));
-        format_time(now, current, sizeof(current));
+        (void)clock_format(expired ? c->not_after : c->not_before, limit, sizeof(limit));
+        (void)clock_format(now, current, sizeof(current));
         if (expired)
                 return error_set(err, -EKEYEXPIRED, "the certificate expired at %s, it is %s now", limit,
                                  current);
@@ -262,8 +252,8 @@ int certificate_info_init(struct certificate_info *ret_info, const struct certif
                 name_fields_done(&info.issuer);
                 return r;
         }
-        format_time(c->not_before, info.not_before, sizeof(info.not_before));
-        format_time(c->not_after, info.not_after, sizeof(info.not_after));
+        (void)clock_format(c->not_before, info.not_before, sizeof(info.not_before));
+        (void)clock_format(c->not_after, info.not_after, sizeof(info.not_after));
         info.signature_algorithm = OBJ_nid2ln(X509_get_signature_nid(c->x509));
         X509_get0_signature(&signature, NULL, c->x509);
         if (signature)

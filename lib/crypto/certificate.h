@@ -17,8 +17,8 @@ struct certificate;
 struct private_key;
 
 enum {
-        PEM_FILE_MAX = 64 * 1024, /* bytes of a certificate or key file */
-        CERTIFICATE_TIME_MAX = sizeof("9999-12-31T23:59:59Z"),
+        PEM_FILE_MAX = 64 * 1024,                              /* bytes of a certificate or key file */
+        CERTIFICATE_TIME_MAX = sizeof("9999-12-31T23:59:59Z"), /* what X.509 can say */
 };
 
 /* A curve, and what follows from it: the ECDSA hash and the COSE algorithm (RFC 9053, section 2.1). */

@@ -1,22 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/eif/metadata.h"
 
+#include "lib/base/clock.h"
 #include "lib/base/fd.h"
-
-#include <time.h>
-
-/* Room for "2026-11-20T16:08:42Z", years of five digits included. */
-enum { TIME_MAX = 32 };
-
-static int format_time(int64_t seconds, char *ret_text)
-{
-        time_t t = seconds;
-        struct tm tm;
-
-        if (!gmtime_r(&t, &tm) || strftime(ret_text, TIME_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-                return -EINVAL;
-        return 0;
-}
 
 /* json_dump_callback() into a struct buf. */
 static int append(const char *p, size_t n, void *user)
@@ -26,11 +12,11 @@ static int append(const char *p, size_t n, void *user)
 
 int eif_metadata_encode(const struct eif_metadata *m, struct buf *ret_b, struct error *err)
 {
-        char built[TIME_MAX];
+        char built[CLOCK_TEXT_MAX];
         json_t *object;
         int r;
 
-        if (format_time(m->build_time, built) < 0)
+        if (!clock_format(m->build_time, built, sizeof(built)))
                 return error_set(err, -EINVAL, "the build time %lld is out of range",
                                  (long long)m->build_time);
         object = json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:s, s:s}}", "ImageName", m->image_name,

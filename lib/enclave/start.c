@@ -18,6 +18,7 @@
 #include "lib/enclave/registry.h"
 
 #include "lib/base/child.h"
+#include "lib/base/clock.h"
 #include "lib/base/fd.h"
 #include "lib/base/path.h"
 #include "lib/base/text.h"
@@ -117,15 +118,6 @@ static int prepare(struct start *start, struct error *err)
 
 /* ---- what will be ---- */
 
-static void now_text(char ret_text[static 32])
-{
-        time_t now = time(NULL);
-        struct tm utc;
-
-        gmtime_r(&now, &utc);
-        strftime(ret_text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
-}
-
 static unsigned choose_timeout(const struct start *start)
 {
         bool kvm = start->launch.info.isolation == ENCLAVE_ISOLATION_KVM;
@@ -151,7 +143,7 @@ static void fill_info(struct start *start)
         info->debug_mode = options->debug_mode;
         info->state = ENCLAVE_STARTING;
         info->exit_status = ENCLAVE_EXIT_UNKNOWN;
-        now_text(info->started_at);
+        (void)clock_format(time(NULL), info->started_at, sizeof(info->started_at));
         memcpy(info->ports, image->ports, sizeof(info->ports));
         info->n_ports = image->n_ports;
         info->has_pcr8 = image->has_pcr8;
@@ -262,19 +254,11 @@ static int spawn(struct start *start, struct error *err)
 
 /* ---- waiting for the workload ---- */
 
-static int64_t now_ms(void)
-{
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Reads once, waiting for it: 1, 0 at the end, -ETIMEDOUT, -ECANCELED, -errno. */
 static int read_status(int fd, int cancel_fd, int64_t deadline, struct buf *input)
 {
         struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = cancel_fd, .events = POLLIN}};
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - (int64_t)clock_ms();
         uint8_t piece[4096];
 
         if (left <= 0)
@@ -322,7 +306,7 @@ static int take_events(const struct start *start, struct buf *input, struct cont
 static void undo(const struct start *start)
 {
         cleanup_buf struct buf rest = buf_with_max(CONTROL_LINE_MAX);
-        int64_t deadline = now_ms() + UNDO_MS;
+        int64_t deadline = (int64_t)clock_ms() + UNDO_MS;
 
         shutdown(start->status_fd, SHUT_WR);
         while (read_status(start->status_fd, -1, deadline, &rest) > 0)
@@ -332,7 +316,7 @@ static void undo(const struct start *start)
 static int wait_for_workload(const struct start *start, struct enclave_info *ret_info, struct error *err)
 {
         cleanup_buf struct buf input = buf_with_max((size_t)2 * CONTROL_LINE_MAX);
-        int64_t deadline = now_ms() + start->launch.timeout_ms + SUPERVISOR_SLACK_MS;
+        int64_t deadline = (int64_t)clock_ms() + start->launch.timeout_ms + SUPERVISOR_SLACK_MS;
         struct control_reply reply;
         int r;
 

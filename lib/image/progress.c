@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/image/progress.h"
 
-#include <time.h>
+#include "lib/base/clock.h"
 
-static const uint64_t interval = 100000000; /* nanoseconds */
-
-static uint64_t now(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
+enum { INTERVAL_MS = 100 };
 
 void progress_report(struct progress_meter *meter, const struct image_progress *p)
 {
-        if (meter->options->progress && now() - meter->last >= interval)
+        if (meter->options->progress && clock_ms() - meter->last >= INTERVAL_MS)
                 progress_report_now(meter, p);
 }
 
@@ -24,5 +16,5 @@ void progress_report_now(struct progress_meter *meter, const struct image_progre
         if (!meter->options->progress)
                 return;
         meter->options->progress(meter->options->progress_user, p);
-        meter->last = now();
+        meter->last = clock_ms();
 }

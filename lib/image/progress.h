@@ -8,7 +8,7 @@
 
 struct progress_meter {
         const struct image_options *options;
-        uint64_t last; /* CLOCK_MONOTONIC, nanoseconds */
+        uint64_t last; /* clock_ms() of the last report */
 };
 
 /* Reports `p` where a tenth of a second has passed since the last report. */

@@ -11,6 +11,7 @@
  */
 #include "lib/vsock/device-internal.h"
 
+#include "lib/base/clock.h"
 #include "lib/base/fd.h"
 #include "lib/base/text.h"
 #include "lib/vsock/unix-socket.h"
@@ -205,7 +206,7 @@ static void begin_handshake(struct vsock_device *device, int client)
         cleanup_free struct handshake *h = calloc(1, sizeof(*h));
         if (!h)
                 return;
-        *h = (struct handshake){.device = device, .fd = fd, .deadline = device_now() + HANDSHAKE_MS};
+        *h = (struct handshake){.device = device, .fd = fd, .deadline = clock_ms() + HANDSHAKE_MS};
         if (loop_add_fd(device->loop, fd, EPOLLIN | EPOLLRDHUP | EPOLLET, on_handshake, h, &h->source, &err) <
             0) {
                 log_warning(device->log, "vsock: %s", error_text(&err));
@@ -229,7 +230,7 @@ static int on_client(struct loop_source *source, int listen_fd, uint32_t events,
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
                 log_warning(device->log, "vsock: accept: %m");
                 (void)loop_set_events(source, 0);
-                device->bridge.resume_at = device_now() + ACCEPT_PAUSE_MS;
+                device->bridge.resume_at = clock_ms() + ACCEPT_PAUSE_MS;
                 device_set_timer(device, device->bridge.resume_at);
         }
         return 0;

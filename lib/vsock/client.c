@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/vsock/client.h"
 
+#include "lib/base/clock.h"
 #include "lib/base/fd.h"
 #include "lib/base/text.h"
 #include "lib/vsock/unix-socket.h"
@@ -11,7 +12,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Behind sys/socket.h, whose types it uses. */
@@ -21,25 +21,17 @@ enum { BACKLOG = 128, REPLY_MAX = 32, PEER_NAME_MAX = 300 };
 
 /* --- time ------------------------------------------------------------------------------------------------------- */
 
-static int64_t now_ms(void)
-{
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Negative: never. */
 static int64_t deadline_of(int timeout_ms)
 {
-        return timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+        return timeout_ms < 0 ? -1 : (int64_t)clock_ms() + timeout_ms;
 }
 
 static int left_of(int64_t deadline)
 {
         if (deadline < 0)
                 return -1;
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - (int64_t)clock_ms();
         return left > 0 ? (int)left : 0;
 }
 

@@ -25,6 +25,7 @@
  */
 #include "lib/vsock/device-internal.h"
 
+#include "lib/base/clock.h"
 #include "lib/base/fd.h"
 #include "lib/vsock/unix-socket.h"
 
@@ -123,7 +124,7 @@ static void shut_by_us(struct connection *c, uint8_t what)
         c->pending |= PENDING_SHUTDOWN;
         device_mark_ready(c);
         if (c->shut_by_us == VSOCK_SHUTDOWN_BOTH) {
-                c->deadline = device_now() + CLOSE_MS;
+                c->deadline = clock_ms() + CLOSE_MS;
                 device_set_timer(c->device, c->deadline);
         }
 }

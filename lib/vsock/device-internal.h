@@ -260,9 +260,6 @@ int rings_send(struct vsock_device *device, struct error *err);
 /* Deadlines are looked at at `when` or later.  0 is no deadline. */
 void device_set_timer(struct vsock_device *device, uint64_t when);
 
-/* CLOCK_MONOTONIC in milliseconds. */
-uint64_t device_now(void);
-
 /* --- the parent's side ------------------------------------------------------------------------------------------ */
 
 /* Opens the bridge's socket where options name one. */

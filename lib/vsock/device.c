@@ -18,6 +18,7 @@
  */
 #include "lib/vsock/device-internal.h"
 
+#include "lib/base/clock.h"
 #include "lib/base/fd.h"
 
 #include <endian.h>
@@ -26,7 +27,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 static const uint64_t TIMER_IDLE_MS = UINT64_C(24) * 3600 * 1000;
@@ -146,17 +146,9 @@ static int on_vhost_user(struct loop_source *source, int fd, uint32_t events, vo
         return 0;
 }
 
-uint64_t device_now(void)
-{
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 void device_set_timer(struct vsock_device *device, uint64_t when)
 {
-        uint64_t now = device_now();
+        uint64_t now = clock_ms();
 
         if (device->ended || when == 0 || (device->timer_at != 0 && device->timer_at <= when))
                 return;
@@ -167,7 +159,7 @@ void device_set_timer(struct vsock_device *device, uint64_t when)
 static int on_timer(struct loop_source *source, void *user)
 {
         struct vsock_device *device = user;
-        uint64_t now = device_now(), next = 0;
+        uint64_t now = clock_ms(), next = 0;
 
         (void)source;
         device->timer_at = 0;
@@ -302,7 +294,7 @@ int vsock_device_connect(struct vsock_device *device, uint32_t port, uint64_t ti
                 return error_set(err, r, "%zu vsock connections are open", device->table.n);
         c->connected = connected;
         c->connected_user = user;
-        c->deadline = device_now() + timeout_ms;
+        c->deadline = clock_ms() + timeout_ms;
         device_set_timer(device, c->deadline);
         return 0;
 }

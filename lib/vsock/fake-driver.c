@@ -11,21 +11,12 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 #include <linux/virtio_ring.h>
 
 enum { RING_SPACE = 4096, AREA_BUFFERS = 64 * 1024, AREA_TRANSMIT = 2 * 1024 * 1024 };
-
-uint64_t driver_now(void)
-{
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 size_t driver_buffer_at(size_t i)
 {

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "lib/base/clock.h"
 #include "lib/vsock/device.h"
 #include "lib/vsock/packet.h"
 
@@ -73,16 +74,13 @@ void driver_turn(struct driver *d);
 /* Turns the loop until `condition`, or fails. */
 #define driver_await(d, condition)                                                                           \
         do {                                                                                                 \
-                uint64_t deadline_ = driver_now() + DRIVER_DEADLINE_MS;                                      \
+                uint64_t deadline_ = clock_ms() + DRIVER_DEADLINE_MS;                                        \
                 while (!(condition)) {                                                                       \
-                        if (driver_now() > deadline_)                                                        \
+                        if (clock_ms() > deadline_)                                                          \
                                 fail_msg("never came: %s", #condition);                                      \
                         driver_turn(d);                                                                      \
                 }                                                                                            \
         } while (0)
-
-/* CLOCK_MONOTONIC in milliseconds. */
-uint64_t driver_now(void);
 
 /* A header from the guest's port to the parent's, CID 2, with plenty of credit. */
 struct vsock_packet_header driver_header(const struct driver *d, uint16_t op, uint32_t guest_port,
