@@ -7,7 +7,7 @@
  */
 #include "lib/enclave/guest-config.h"
 
-#include "lib/base/checked.h"
+#include "lib/base/array.h"
 #include "lib/base/text.h"
 
 #include <string.h>
@@ -48,29 +48,8 @@ void guest_config_done(struct guest_config *config)
         guest_config_init(config);
 }
 
-/* Gives the array *p room for `needed` members of `size` bytes, where it grew to that by one at a time.  Its
- * room is always a power of two, so it is full exactly where the members before the new one are a power of
- * two, or none. */
-static int make_room(void **p, size_t needed, size_t size)
-{
-        size_t before = needed - 1;
-        size_t bytes;
-
-        if (before & (before - 1))
-                return 0;
-        if (!checked_mul(before ? 2 * before : 1, size, &bytes))
-                return -ENOMEM;
-        void *grown = realloc(*p, bytes);
-        if (!grown)
-                return -ENOMEM;
-        *p = grown;
-        return 0;
-}
-
 static int add_string(char ***strings, size_t *n, const char *what, const char *s, struct error *err)
 {
-        void *room = *strings;
-
         if (*n >= GUEST_CONFIG_STRINGS_MAX)
                 return error_set(err, -E2BIG, "more than %d %s", GUEST_CONFIG_STRINGS_MAX, what);
         if (strlen(s) > GUEST_CONFIG_STRING_MAX)
@@ -78,9 +57,8 @@ static int add_string(char ***strings, size_t *n, const char *what, const char *
                                  *n + 1, what, GUEST_CONFIG_STRING_MAX);
         cleanup_free char *copy = strdup(s);
         /* One more than the strings, for the NULL behind them. */
-        if (!copy || make_room(&room, *n + 2, sizeof(char *)) < 0)
+        if (!copy || array_grow(strings, *n + 1, sizeof(char *)) < 0)
                 return error_oom(err);
-        *strings = room;
         (*strings)[(*n)++] = take_pointer(&copy);
         (*strings)[*n] = NULL;
         return 0;
@@ -100,23 +78,18 @@ int guest_config_add_env(struct guest_config *config, const char *entry, struct 
 
 int guest_config_add_group(struct guest_config *config, uint32_t gid, struct error *err)
 {
-        void *room = config->groups;
-
         if (gid > ID_MAX)
                 return error_set(err, -EINVAL, "group %u is out of range", gid);
         if (config->n_groups >= GUEST_CONFIG_NUMBERS_MAX)
                 return error_set(err, -E2BIG, "more than %d supplementary groups", GUEST_CONFIG_NUMBERS_MAX);
-        if (make_room(&room, config->n_groups + 1, sizeof(*config->groups)) < 0)
+        if (array_grow(&config->groups, config->n_groups, sizeof(*config->groups)) < 0)
                 return error_oom(err);
-        config->groups = room;
         config->groups[config->n_groups++] = gid;
         return 0;
 }
 
 int guest_config_add_port(struct guest_config *config, uint16_t port, struct error *err)
 {
-        void *room = config->ports;
-
         if (port == 0)
                 return error_set(err, -EINVAL, "port 0 is not a port");
         for (size_t i = 0; i < config->n_ports; i++) {
@@ -125,9 +98,8 @@ int guest_config_add_port(struct guest_config *config, uint16_t port, struct err
         }
         if (config->n_ports >= GUEST_CONFIG_NUMBERS_MAX)
                 return error_set(err, -E2BIG, "more than %d exposed ports", GUEST_CONFIG_NUMBERS_MAX);
-        if (make_room(&room, config->n_ports + 1, sizeof(*config->ports)) < 0)
+        if (array_grow(&config->ports, config->n_ports, sizeof(*config->ports)) < 0)
                 return error_oom(err);
-        config->ports = room;
         config->ports[config->n_ports++] = port;
         return 0;
 }

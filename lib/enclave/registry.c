@@ -3,6 +3,7 @@
 
 #include "lib/enclave/state.h"
 
+#include "lib/base/array.h"
 #include "lib/base/fd.h"
 #include "lib/base/path.h"
 #include "lib/base/text.h"
@@ -315,16 +316,12 @@ static int scan_add(struct enclaves *enclaves, uint32_t id, struct scan *scan, s
         int r = read_live(enclaves, id, &info, &fd, err);
 
         if (r == 0) {
-                struct enclave_info *more = reallocarray(scan->live, scan->n_live + 1, sizeof(*more));
-                if (!more)
+                if (array_grow(&scan->live, scan->n_live, sizeof(*scan->live)) < 0)
                         return error_oom(err);
-                scan->live = more;
                 scan->live[scan->n_live++] = info;
         } else if (r == -ESTALE) {
-                uint32_t *more = reallocarray(scan->stale, scan->n_stale + 1, sizeof(*more));
-                if (!more)
+                if (array_grow(&scan->stale, scan->n_stale, sizeof(*scan->stale)) < 0)
                         return error_oom(err);
-                scan->stale = more;
                 scan->stale[scan->n_stale++] = id;
         }
         return r == -ENOENT || r == -ESTALE ? 0 : r;

@@ -81,7 +81,6 @@ struct node_list {
         struct node **items;
         json_t **keys; /* multi-select hash: strings that belong to the query */
         size_t n;
-        size_t capacity;
 };
 
 struct slice {

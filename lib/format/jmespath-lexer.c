@@ -8,6 +8,8 @@
  */
 #include "lib/format/jmespath-internal.h"
 
+#include "lib/base/array.h"
+
 #include <string.h>
 
 struct lexer {
@@ -17,7 +19,6 @@ struct lexer {
         json_t *values;
         struct token *tokens;
         size_t n;
-        size_t capacity;
 };
 
 static bool is_digit(char c)
@@ -32,14 +33,8 @@ static bool is_identifier_start(char c)
 
 static int add_token(struct lexer *lexer, struct token token)
 {
-        if (lexer->n == lexer->capacity) {
-                size_t capacity = lexer->capacity ? lexer->capacity * 2 : 16;
-                struct token *tokens = realloc(lexer->tokens, capacity * sizeof(*tokens));
-                if (!tokens)
-                        return jmespath_fail(lexer->report, JMESPATH_LIMIT, token.at, "out of memory");
-                lexer->tokens = tokens;
-                lexer->capacity = capacity;
-        }
+        if (array_grow(&lexer->tokens, lexer->n, sizeof(*lexer->tokens)) < 0)
+                return jmespath_fail(lexer->report, JMESPATH_LIMIT, token.at, "out of memory");
         lexer->tokens[lexer->n++] = token;
         return 0;
 }

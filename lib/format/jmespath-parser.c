@@ -12,6 +12,8 @@
  */
 #include "lib/format/jmespath-internal.h"
 
+#include "lib/base/array.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -116,18 +118,9 @@ static int add_item(struct parser *p, struct node *owner, struct node *item, jso
 {
         struct node_list *list = &owner->list;
 
-        if (list->n == list->capacity) {
-                size_t capacity = list->capacity ? list->capacity * 2 : 4;
-                struct node **items = realloc(list->items, capacity * sizeof(struct node *));
-                if (items)
-                        list->items = items;
-                json_t **keys = realloc(list->keys, capacity * sizeof(json_t *));
-                if (keys)
-                        list->keys = keys;
-                if (!items || !keys)
-                        return jmespath_fail(p->report, JMESPATH_LIMIT, item->at, "out of memory");
-                list->capacity = capacity;
-        }
+        if (array_grow(&list->items, list->n, sizeof(struct node *)) < 0 ||
+            array_grow(&list->keys, list->n, sizeof(json_t *)) < 0)
+                return jmespath_fail(p->report, JMESPATH_LIMIT, item->at, "out of memory");
         list->items[list->n] = item;
         list->keys[list->n++] = key;
         if (item->height >= owner->height)

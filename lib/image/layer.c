@@ -20,8 +20,10 @@
  */
 #include "lib/image/layer.h"
 
+#include "lib/base/array.h"
 #include "lib/base/checked.h"
 #include "lib/base/fd.h"
+#include "lib/base/text.h"
 #include "lib/image/entry-path.h"
 #include "lib/image/layer-internal.h"
 
@@ -44,10 +46,8 @@ struct layer {
         char target[IMAGE_PATH_MAX + 1];
         struct image_extent *extents;
         size_t n_extents;
-        size_t extents_size;
         struct image_xattr *xattrs;
         size_t n_xattrs;
-        size_t xattrs_size;
         char name[ENTRY_PATH_PRINTABLE_MAX]; /* of the current entry, for messages */
 };
 
@@ -112,25 +112,6 @@ void layer_close(struct layer *layer)
         free(layer);
 }
 
-/* Room for one more element in a growing array. */
-static int grow(void *array_p, size_t element, size_t n, size_t *size, struct error *err)
-{
-        void **array = array_p;
-        size_t wanted = *size ? *size * 2 : 4;
-        size_t bytes;
-
-        if (n < *size)
-                return 0;
-        if (!checked_mul(wanted, element, &bytes))
-                return error_oom(err);
-        void *p = realloc(*array, bytes);
-        if (!p)
-                return error_oom(err);
-        *array = p;
-        *size = wanted;
-        return 0;
-}
-
 /* Adds an extent, joined to the one before where both go on without a gap. */
 static int add_extent(struct layer *layer, struct image_extent extent, struct error *err)
 {
@@ -140,9 +121,8 @@ static int add_extent(struct layer *layer, struct image_extent extent, struct er
                 last->length += extent.length;
                 return 0;
         }
-        int r = grow(&layer->extents, sizeof(*layer->extents), layer->n_extents, &layer->extents_size, err);
-        if (r < 0)
-                return r;
+        if (array_grow(&layer->extents, layer->n_extents, sizeof(*layer->extents)) < 0)
+                return error_oom(err);
         layer->extents[layer->n_extents++] = extent;
         return 0;
 }
@@ -251,10 +231,8 @@ static int read_xattrs(struct layer *layer, struct error *err)
                 if (total > IMAGE_XATTRS_MAX)
                         return error_set(err, -E2BIG, "its extended attributes have more than %d bytes",
                                          (int)IMAGE_XATTRS_MAX);
-                int r = grow(&layer->xattrs, sizeof(*layer->xattrs), layer->n_xattrs, &layer->xattrs_size,
-                             err);
-                if (r < 0)
-                        return r;
+                if (array_grow(&layer->xattrs, layer->n_xattrs, sizeof(*layer->xattrs)) < 0)
+                        return error_oom(err);
                 layer->xattrs[layer->n_xattrs++] =
                         (struct image_xattr){.name = name, .value = value, .size = size};
         }
@@ -381,11 +359,6 @@ static int read_hard_link(struct layer *layer, struct layer_entry *entry, struct
 #define AUFS_PREFIX     ".wh..wh."
 #define OPAQUE_NAME     ".wh..wh..opq"
 
-static bool starts_with(const char *p, const char *prefix)
-{
-        return strncmp(p, prefix, strlen(prefix)) == 0;
-}
-
 /* Decides by the name whether an entry is a marker.  1: it is one (kind and path set), 0: it is not, and
  * -EALREADY: metadata of aufs, to be skipped. */
 static int read_marker(struct layer *layer, struct layer_entry *entry, struct error *err)
@@ -393,19 +366,19 @@ static int read_marker(struct layer *layer, struct layer_entry *entry, struct er
         char *base = layer->path;
 
         for (char *slash; (slash = strchr(base, '/')); base = slash + 1) {
-                if (starts_with(base, AUFS_PREFIX))
+                if (string_starts_with(base, AUFS_PREFIX))
                         return -EALREADY;
-                if (starts_with(base, WHITEOUT_PREFIX))
+                if (string_starts_with(base, WHITEOUT_PREFIX))
                         return error_set(err, -EBADMSG, "lies below a whiteout");
         }
-        if (!starts_with(base, WHITEOUT_PREFIX))
+        if (!string_starts_with(base, WHITEOUT_PREFIX))
                 return 0;
         if (strcmp(base, OPAQUE_NAME) == 0) {
                 entry->kind = LAYER_OPAQUE;
                 base[base > layer->path ? -1 : 0] = '\0';
                 return 1;
         }
-        if (starts_with(base, AUFS_PREFIX))
+        if (string_starts_with(base, AUFS_PREFIX))
                 return -EALREADY;
         const char *hidden = base + strlen(WHITEOUT_PREFIX);
         if (!*hidden)

@@ -9,7 +9,7 @@
 #include "lib/image/entry-path.h"
 #include "lib/image/ramdisk-internal.h"
 
-#include "lib/base/checked.h"
+#include "lib/base/array.h"
 #include "lib/base/text.h"
 
 #include <string.h>
@@ -26,7 +26,6 @@ struct link_set {
 struct link_table {
         struct link_set *sets;
         size_t n;
-        size_t size;
 };
 
 static void link_table_done(struct link_table *table)
@@ -42,14 +41,8 @@ static int collect_link(void *user, const char *path, const struct image_inode *
         (void)path;
         if (inode->n_links < 2)
                 return 0;
-        if (table->n == table->size) {
-                size_t size = table->size ? table->size * 2 : 64;
-                struct link_set *sets = reallocarray(table->sets, size, sizeof(*sets));
-                if (!sets)
-                        return error_oom(err);
-                table->sets = sets;
-                table->size = size;
-        }
+        if (array_grow(&table->sets, table->n, sizeof(*table->sets)) < 0)
+                return error_oom(err);
         table->sets[table->n++] = (struct link_set){.inode = inode};
         return 0;
 }

@@ -8,6 +8,7 @@
  */
 #include "lib/image/tar-index.h"
 
+#include "lib/base/array.h"
 #include "lib/base/fd.h"
 #include "lib/base/text.h"
 #include "lib/image/decompress.h"
@@ -37,7 +38,6 @@ struct tar_index {
         uint64_t file_size;
         struct entry *entries; /* sorted by name */
         size_t n_entries;
-        size_t capacity;
         size_t names_size;
 };
 
@@ -162,14 +162,8 @@ static int add_entry(struct tar_index *index, struct archive_entry *ae, uint64_t
                 return 0;
         if (index->n_entries == TAR_INDEX_ENTRIES_MAX)
                 return error_set(err, -EFBIG, "more than %d members", TAR_INDEX_ENTRIES_MAX);
-        if (index->n_entries == index->capacity) {
-                size_t capacity = index->capacity ? index->capacity * 2 : 64;
-                struct entry *more = reallocarray(index->entries, capacity, sizeof(*more));
-                if (!more)
-                        return error_oom(err);
-                index->entries = more;
-                index->capacity = capacity;
-        }
+        if (array_grow(&index->entries, index->n_entries, sizeof(*index->entries)) < 0)
+                return error_oom(err);
         struct entry e = {
                 .offset = offset, .size = (uint64_t)archive_entry_size(ae), .order = index->n_entries};
         e.name = normalise(NULL, path);
@@ -263,7 +257,6 @@ static int spool_archive(int *fd, const struct image_options *options, uint64_t 
         int r = chunk ? spool_open(options->spool_dir, &out, err) : error_oom(err);
 
         spooling.fd = out;
-
         if (r == 0)
                 r = decompressor_new(&limits, write_spool, &spooling, &d, err);
         while (r == 0 && (n = read(*fd, chunk, CHUNK_SIZE)) != 0) {

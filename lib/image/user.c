@@ -2,6 +2,7 @@
 /* user.c - an image's `User`, resolved in its own passwd and group. */
 #include "lib/image/user.h"
 
+#include "lib/base/array.h"
 #include "lib/base/text.h"
 #include "lib/base/view.h"
 
@@ -213,14 +214,8 @@ static int add_group(struct image_user *user, uint32_t gid, struct error *err)
                         return 0;
         if (user->n_groups == GROUPS_MAX)
                 return error_set(err, -E2BIG, "the image's user is in more than %d groups", (int)GROUPS_MAX);
-        /* A power of two is full: double. */
-        if ((user->n_groups & (user->n_groups - 1)) == 0) {
-                size_t size = user->n_groups ? user->n_groups * 2 : 1;
-                uint32_t *groups = reallocarray(user->groups, size, sizeof(*groups));
-                if (!groups)
-                        return error_oom(err);
-                user->groups = groups;
-        }
+        if (array_grow(&user->groups, user->n_groups, sizeof(*user->groups)) < 0)
+                return error_oom(err);
         user->groups[user->n_groups++] = gid;
         return 0;
 }
