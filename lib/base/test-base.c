@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/base/array.h"
 #include "lib/base/buf.h"
 #include "lib/base/checked.h"
 #include "lib/base/child.h"
+#include "lib/base/clock.h"
 #include "lib/base/fd.h"
 #include "lib/base/loop.h"
 #include "lib/base/path.h"
@@ -408,6 +410,47 @@ static void checked_arithmetic_sees_overflow(void **state)
         assert_int_equal(r64, 8);
 }
 
+static void array_keeps_its_members_while_it_grows(void **state)
+{
+        cleanup_free uint32_t *numbers = NULL;
+
+        (void)state;
+        for (size_t n = 0; n < 1000; n++) {
+                assert_int_equal(array_grow(&numbers, n, sizeof(*numbers)), 0);
+                numbers[n] = (uint32_t)n;
+        }
+        for (size_t i = 0; i < 1000; i++)
+                assert_int_equal(numbers[i], i);
+        assert_int_equal(array_grow(&numbers, (SIZE_MAX >> 1) + 1, sizeof(*numbers)), -ENOMEM);
+        assert_int_equal(numbers[999], 999);
+}
+
+static void moments_are_written_as_rfc_3339_or_not_at_all(void **state)
+{
+        char text[CLOCK_TEXT_MAX];
+
+        (void)state;
+        assert_true(clock_format(1795190922, text, sizeof(text)));
+        assert_string_equal(text, "2026-11-20T16:08:42Z");
+        assert_true(clock_format(-1, text, sizeof(text)));
+        assert_string_equal(text, "1969-12-31T23:59:59Z");
+        assert_false(clock_format(0, text, 20));
+        assert_string_equal(text, "");
+        assert_false(clock_format(INT64_MAX, text, sizeof(text)));
+        assert_string_equal(text, "");
+}
+
+static void printable_text_is_cut_and_commands_no_terminal(void **state)
+{
+        char text[6];
+
+        (void)state;
+        text_printable(view_of("a\033\0\377~b", 6), text, sizeof(text));
+        assert_string_equal(text, "a???~");
+        text_printable(view_of(NULL, 0), text, 1);
+        assert_string_equal(text, "");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -422,6 +465,9 @@ int main(void)
                 cmocka_unit_test(base64_round_trips_every_length),
                 cmocka_unit_test(numbers_are_parsed_strictly),
                 cmocka_unit_test(checked_arithmetic_sees_overflow),
+                cmocka_unit_test(array_keeps_its_members_while_it_grows),
+                cmocka_unit_test(moments_are_written_as_rfc_3339_or_not_at_all),
+                cmocka_unit_test(printable_text_is_cut_and_commands_no_terminal),
                 cmocka_unit_test_setup_teardown(atomic_file_leaves_the_old_content_until_commit, make_folder,
                                                 remove_folder),
                 cmocka_unit_test_setup_teardown(aborted_atomic_file_leaves_nothing, make_folder,

@@ -136,6 +136,15 @@ bool string_ends_with(const char *s, const char *suffix)
         return n >= m && strcmp(s + n - m, suffix) == 0;
 }
 
+void text_printable(struct view v, char *ret_text, size_t size)
+{
+        size_t n = v.n < size - 1 ? v.n : size - 1;
+
+        for (size_t i = 0; i < n; i++)
+                ret_text[i] = v.p[i] >= ' ' && v.p[i] <= '~' ? (char)v.p[i] : '?';
+        ret_text[n] = '\0';
+}
+
 char *string_printf(const char *format, ...)
 {
         char *text = NULL;

@@ -32,5 +32,9 @@ bool string_starts_with(const char *s, const char *prefix);
 /* True where `s` ends with `suffix`. */
 bool string_ends_with(const char *s, const char *suffix);
 
+/* Copies what of `v` fits into ret_text, which has `size` bytes (at least 1), and ends it with a NUL; whatever is
+ * no printable ASCII becomes '?': texts of strangers, fit for a terminal. */
+void text_printable(struct view v, char *ret_text, size_t size);
+
 /* printf to a fresh heap string for the caller to free; NULL when out of memory. */
 char *string_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -31,11 +31,7 @@ const char *digest_algorithm_name(enum hash_algorithm algorithm)
 /* A printable copy of at most QUOTE_MAX bytes of hostile text, for an error. */
 static const char *quote(struct view text, char ret_quoted[static QUOTE_MAX + 1])
 {
-        size_t n = text.n < QUOTE_MAX ? text.n : QUOTE_MAX;
-
-        for (size_t i = 0; i < n; i++)
-                ret_quoted[i] = (char)(text.p[i] >= 0x20 && text.p[i] < 0x7f ? text.p[i] : '?');
-        ret_quoted[n] = '\0';
+        text_printable(text, ret_quoted, QUOTE_MAX + 1);
         return ret_quoted;
 }
 

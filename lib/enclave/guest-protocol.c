@@ -6,6 +6,8 @@
  */
 #include "lib/enclave/guest-protocol.h"
 
+#include "lib/base/text.h"
+
 #include <string.h>
 
 enum {
@@ -123,9 +125,7 @@ static bool decode_text(struct cursor *c, char *field, size_t size)
 
         if (text.n >= size)
                 return false;
-        for (size_t i = 0; i < text.n; i++)
-                field[i] = text.p[i] >= 0x20 && text.p[i] < 0x7f ? (char)text.p[i] : '?';
-        field[text.n] = '\0';
+        text_printable(text, field, size);
         return true;
 }
 

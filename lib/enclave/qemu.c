@@ -138,17 +138,13 @@ static int on_stderr(struct loop_source *source, int fd, uint32_t events, void *
 static void last_complaint(const struct machine *machine, char *ret_text, size_t size)
 {
         struct view v = buf_view(&machine->stderr_text);
-        size_t n = 0;
+        size_t start;
 
         while (v.n > 0 && v.p[v.n - 1] <= ' ')
                 v.n--;
-        for (size_t i = 0; i < v.n; i++) {
-                if (v.p[i] == '\n')
-                        n = 0;
-                else if (n + 1 < size)
-                        ret_text[n++] = (char)(v.p[i] >= ' ' && v.p[i] <= '~' ? v.p[i] : '?');
-        }
-        ret_text[n] = '\0';
+        for (start = v.n; start > 0 && v.p[start - 1] != '\n'; start--)
+                ;
+        text_printable(view_of(v.p + start, v.n - start), ret_text, size);
 }
 
 static struct machine_end describe_end(const struct machine *machine, int status)

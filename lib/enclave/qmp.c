@@ -3,6 +3,8 @@
 
 #include "lib/enclave/state.h"
 
+#include "lib/base/text.h"
+
 #include <string.h>
 
 static const struct {
@@ -24,14 +26,11 @@ static enum qmp_event event_of(const char *name)
         return QMP_EVENT_OTHER;
 }
 
-/* Copies what of `text` fits, so that it can be shown on a terminal. NULL counts as "". */
-static void copy_text(const char *text, char ret_text[static QMP_TEXT_MAX])
+/* The string `name` of an object, "" where it has none. */
+static void copy_text(const json_t *object, const char *name, char ret_text[static QMP_TEXT_MAX])
 {
-        size_t n = 0;
-
-        for (; text && text[n] && n < QMP_TEXT_MAX - 1; n++)
-                ret_text[n] = (char)(text[n] >= ' ' && text[n] <= '~' ? text[n] : '?');
-        ret_text[n] = '\0';
+        text_printable(view_of_string(json_string_value(json_object_get(object, name))), ret_text,
+                       QMP_TEXT_MAX);
 }
 
 int qmp_decode(struct view line, struct qmp_message *ret_message, struct error *err)
@@ -54,10 +53,10 @@ int qmp_decode(struct view line, struct qmp_message *ret_message, struct error *
                 message.kind = QMP_EVENT;
                 message.event = event_of(json_string_value(value));
                 message.by_guest = json_is_true(json_object_get(data, "guest"));
-                copy_text(json_string_value(json_object_get(data, "reason")), message.text);
+                copy_text(data, "reason", message.text);
         } else if ((value = json_object_get(json, "error"))) {
                 message.kind = QMP_ERROR;
-                copy_text(json_string_value(json_object_get(value, "desc")), message.text);
+                copy_text(value, "desc", message.text);
         } else if (json_object_get(json, "return")) {
                 message.kind = QMP_RETURN;
         }
