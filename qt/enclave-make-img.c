@@ -94,11 +94,8 @@ static int read_inputs(const struct qt *qt, struct inputs *inputs, struct error 
                 r = read_custom_metadata(qt, inputs, err);
         if (r == 0)
                 r = install_find(INSTALL_INIT, &inputs->init, err);
-        if (r == 0 && !qt_given(qt, ARG_KERNEL)) {
+        if (r == 0 && !qt_given(qt, ARG_KERNEL))
                 r = install_find(INSTALL_KERNEL, &inputs->kernel, err);
-                if (r < 0)
-                        error_hint(err, "name a kernel with --kernel");
-        }
         return r;
 }
 

@@ -13,11 +13,12 @@ static const struct {
         const char *shown;
         const char *installed;   /* below PREFIX/lib/coffer, and $COFFER_LIBEXEC */
         const char *built;       /* below the build tree */
+        const char *fetched;     /* below either: where tools/fetch-kernel puts it, or NULL */
         const char *environment; /* names the part itself, or NULL */
 } parts[] = {
-        [INSTALL_SUPERVISOR] = {"the supervisor", "coffer-enclave", "supervisor/coffer-enclave", NULL},
-        [INSTALL_INIT] = {"enclave-init", "enclave-init", "guest/enclave-init", NULL},
-        [INSTALL_KERNEL] = {"the guest kernel", "kernel", "kernel", "COFFER_KERNEL_DIR"},
+        [INSTALL_SUPERVISOR] = {"the supervisor", "coffer-enclave", "supervisor/coffer-enclave", NULL, NULL},
+        [INSTALL_INIT] = {"enclave-init", "enclave-init", "guest/enclave-init", NULL, NULL},
+        [INSTALL_KERNEL] = {"the guest kernel", "kernel", "kernel", "kernels/cloud", "COFFER_KERNEL_DIR"},
 };
 
 /* The build tree that the running program lies in, as "BUILD/qt/qt" does, or NULL. */
@@ -49,30 +50,44 @@ static bool offer(char *taken_path, char **ret_path)
         return true;
 }
 
+/* The part below a folder of ours, under the name it was installed by or the one it was fetched by. */
+static bool find_below(const char *folder, const char *name, const char *fetched, char **ret_path)
+{
+        return offer(string_printf("%s/%s", folder, name), ret_path) ||
+               (fetched && offer(string_printf("%s/%s", folder, fetched), ret_path));
+}
+
+/* Who has just built or installed us has no kernel yet: one command gets it. */
+static void hint_kernel(const char *folder, struct error *err)
+{
+        cleanup_free char *installed = string_printf("%s/fetch-kernel", folder);
+        bool have = installed && access(installed, X_OK) == 0;
+
+        error_hint(err, "get it with `%s cloud`, or name one with --kernel or COFFER_KERNEL_DIR",
+                   have ? installed : "tools/fetch-kernel");
+}
+
 int install_find(enum install_part part, char **ret_path, struct error *err)
 {
         const char *named = parts[part].environment ? getenv(parts[part].environment) : NULL;
         const char *libexec = getenv("COFFER_LIBEXEC");
-        cleanup_free char *tree = build_tree();
+        const char *fetched = parts[part].fetched;
+        bool told = libexec && libexec[0];
+        const char *folder = told ? libexec : COFFER_LIBDIR;
+        cleanup_free char *tree = told ? NULL : build_tree();
 
         if (named && named[0])
                 return offer(string_printf("%s", named), ret_path)
                                ? 0
                                : error_set(err, -ENOENT, "%s is not where %s says: %s", parts[part].shown,
                                            parts[part].environment, named);
-        if (libexec && libexec[0])
-                return offer(string_printf("%s/%s", libexec, parts[part].installed), ret_path)
-                               ? 0
-                               : error_set(err, -ENOENT,
-                                           "%s is not where COFFER_LIBEXEC says: there is no %s/%s",
-                                           parts[part].shown, libexec, parts[part].installed);
-        if (tree && offer(string_printf("%s/%s", tree, parts[part].built), ret_path))
+        if ((tree && find_below(tree, parts[part].built, fetched, ret_path)) ||
+            find_below(folder, parts[part].installed, fetched, ret_path))
                 return 0;
-        if (offer(string_printf("%s/%s", COFFER_LIBDIR, parts[part].installed), ret_path))
-                return 0;
-        error_set(err, -ENOENT, "%s is not installed: there is no %s/%s", parts[part].shown, COFFER_LIBDIR,
-                  parts[part].installed);
+        error_set(err, -ENOENT, "%s is not %s: there is no %s/%s", parts[part].shown,
+                  told ? "where COFFER_LIBEXEC says" : "installed", folder,
+                  fetched ? fetched : parts[part].installed);
         if (part == INSTALL_KERNEL)
-                error_hint(err, "tools/fetch-kernel gets one, and COFFER_KERNEL_DIR names its folder");
+                hint_kernel(tree ? "" : folder, err);
         return -ENOENT;
 }
