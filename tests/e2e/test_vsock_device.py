@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -208,31 +207,16 @@ def test_streams_that_are_dropped_leave_nothing_behind(guest):
         assert recv_line(stream) == "still there\n"
 
 
-@pytest.mark.skipif("COFFER_BENCH" not in os.environ, reason="a measurement: set COFFER_BENCH")
-def test_throughput(guest):
-    size = 256_000_000
-    start = time.monotonic()
+def test_bulk_data_crosses_whole_both_ways(guest):
+    size = 64_000_000
     with guest.connect(SINK) as stream:
         for _ in range(size // 64000):
             stream.sendall(bytes(64000))
         stream.shutdown(socket.SHUT_WR)
         assert int(recv_line(stream)) == size
-    into = time.monotonic() - start
-    start = time.monotonic()
     with guest.connect(SOURCE) as stream:
         stream.sendall(b"%d\n" % size)
         assert len(recv_all(stream)) == size
-    out = time.monotonic() - start
-    rounds = 2000
-    with guest.connect(ECHO) as stream:
-        start = time.monotonic()
-        for _ in range(rounds):
-            stream.sendall(b"x" * 64)
-            stream.recv(64)
-        trip = (time.monotonic() - start) / rounds
-    ticks = sum(int(n) for n in open(f"/proc/{guest.device.pid}/stat").read().split()[13:15])
-    print(f"\ndevice used {ticks / os.sysconf('SC_CLK_TCK'):.2f} s of CPU so far; into the guest {size / into / 1e6:.0f} MB/s, out of it {size / out / 1e6:.0f} MB/s, "
-          f"round trip {trip * 1e6:.0f} us")
 
 
 def test_device_ends_with_the_guest(guest):
