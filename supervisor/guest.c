@@ -30,6 +30,7 @@ struct guest {
         struct vsock_device *device;
         struct listener listeners[2]; /* on the kernel's vsock */
         struct heartbeat heartbeats[HEARTBEATS_MAX];
+        bool control_came; /* init's control channel is or was open */
         int control_fd;
         struct loop_source *control_source;
         struct buf input;
@@ -170,16 +171,18 @@ static int on_control(struct loop_source *source, int fd, uint32_t events, void 
         return 0;
 }
 
-/* One control channel is all that init opens; whoever comes later isn't init. */
+/* One control channel is all that init opens, before it starts the workload; whoever comes later isn't init, also after
+ * that channel has ended. */
 static void accept_control(struct guest *guest, int taken_fd)
 {
         cleanup_fd int fd = taken_fd;
 
-        if (guest->control_fd >= 0 || guest->input.n > 0)
+        if (guest->control_came)
                 return;
         if (loop_add_fd(guest->loop, fd, EPOLLIN, on_control, guest, &guest->control_source, NULL) < 0)
                 return;
         guest->control_fd = take_fd(&fd);
+        guest->control_came = true;
 }
 
 void guest_accept(struct guest *guest, uint32_t port, int fd)

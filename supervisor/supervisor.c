@@ -54,6 +54,7 @@ struct supervisor {
         struct loop_source *hello_timer;
         struct loop_source *end_timer; /* then the machine is killed */
         struct loop_source *signals[3];
+        bool alive;          /* a heartbeat came */
         bool greeted;        /* HELLO came */
         bool started;        /* the workload runs, or has run */
         bool settled;        /* info says how it ended */
@@ -158,12 +159,12 @@ static void end_machine_within(struct supervisor *s, uint64_t ms)
                 on_end_timer(NULL, s);
 }
 
-/* Says how it ended, if that isn't known yet. `text` is for FAILED. */
-static void settle(struct supervisor *s, enum enclave_state state, int exit_status, int signal,
+/* Says how it ended, if that isn't known yet: false where it is. `text` is for FAILED. */
+static bool settle(struct supervisor *s, enum enclave_state state, int exit_status, int signal,
                    const char *text)
 {
         if (s->settled)
-                return;
+                return false;
         s->settled = true;
         s->info.state = state;
         s->info.exit_status = exit_status;
@@ -171,6 +172,7 @@ static void settle(struct supervisor *s, enum enclave_state state, int exit_stat
         snprintf(s->info.reason, sizeof(s->info.reason), "%s", text);
         loop_remove(&s->boot_timer);
         loop_remove(&s->hello_timer);
+        return true;
 }
 
 /* As settle(), for what the guest didn't explain itself: its console may. */
@@ -277,13 +279,17 @@ static void on_heartbeat(void *user)
         struct supervisor *s = user;
         uint64_t ms = s->info.isolation == ENCLAVE_ISOLATION_KVM ? KVM_HELLO_MS : TCG_HELLO_MS;
 
-        tell_progress(s, "the enclave's init is alive");
+        /* Once: a starter that was suspended does not read, and nothing may make us wait for it. */
+        if (!s->alive)
+                tell_progress(s, "the enclave's init is alive");
+        s->alive = true;
         if (s->started || s->settled || guest_is_connected(s->guest) || s->hello_timer)
                 return;
         (void)loop_add_timer(s->loop, ms, on_hello_timer, s, &s->hello_timer, NULL);
 }
 
-/* The workload has ended: init waits for us to hang up, and then powers off. */
+/* The workload has ended, which counts once: init waits for us to hang up, and then powers off.  More time than this the
+ * guest cannot get, whatever it says. */
 static void workload_ended(struct supervisor *s)
 {
         guest_hang_up(s->guest);
@@ -316,8 +322,9 @@ static void take_started(struct supervisor *s, const struct guest_message *messa
 
 static void take_exited(struct supervisor *s, const struct guest_message *message)
 {
+        if (!settle(s, ENCLAVE_EXITED, (int)(message->status & 255), 0, ""))
+                return;
         s->started = true;
-        settle(s, ENCLAVE_EXITED, (int)(message->status & 255), 0, "");
         workload_ended(s);
 }
 
@@ -325,8 +332,9 @@ static void take_signaled(struct supervisor *s, const struct guest_message *mess
 {
         int signal = (int)(message->signaled.signal & 127);
 
+        if (!settle(s, ENCLAVE_EXITED, 128 + signal, signal, ""))
+                return;
         s->started = true;
-        settle(s, ENCLAVE_EXITED, 128 + signal, signal, "");
         workload_ended(s);
 }
 
@@ -340,8 +348,8 @@ static void take_failed(struct supervisor *s, const struct guest_message *messag
                  s->started ? "the enclave's init failed: cannot " : "the workload did not start: cannot ",
                  message->failed.stage, path[0] ? ": " : "", path, errnum ? ": " : "",
                  errnum ? strerror(errnum) : "");
-        settle(s, ENCLAVE_FAILED, ENCLAVE_EXIT_UNKNOWN, 0, text);
-        workload_ended(s);
+        if (settle(s, ENCLAVE_FAILED, ENCLAVE_EXIT_UNKNOWN, 0, text))
+                workload_ended(s);
 }
 
 static void on_guest_message(const struct guest_message *message, void *user)

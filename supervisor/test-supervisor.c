@@ -694,6 +694,85 @@ static void test_flood_ends_though_its_reader_does_not_read(void **state)
         finish(f);
 }
 
+/* A workload that speaks our protocol itself, and would live on by it. */
+static void test_end_that_is_told_again_and_again_buys_no_time(void **state)
+{
+        struct fixture *f = start(false, PATIENCE_MS);
+        cleanup_buf struct buf b = buf_with_max(65536);
+
+        (void)state;
+        const struct guest_message messages[] = {
+                {.type = GUEST_HELLO, .version = GUEST_PROTOCOL_VERSION},
+                {.type = GUEST_HELLO, .version = GUEST_PROTOCOL_VERSION + 1},
+                {.type = GUEST_EXITED, .status = 0},
+                {.type = GUEST_SIGNALED, .signaled = {.signal = 1}},
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(messages); i++)
+                assert_int_equal(guest_message_encode(&messages[i], &b), 0);
+        /* All at once: the second greeting has the machine killed, and what stands behind it changes nothing. */
+        assert_int_equal(fd_write_full(f->init_fd, b.p, b.n), 0);
+        char done;
+        struct pollfd fds = {.fd = f->machine_fd, .events = POLLIN};
+        assert_int_equal(poll(&fds, 1, 5000), 1);
+        assert_int_equal(read(f->machine_fd, &done, 1), 1);
+        assert_int_equal(done, DONE_KILL);
+        assert_non_null(strstr(starters_answer(f).text, "make the image again"));
+        finish(f);
+}
+
+struct channel {
+        struct loop *loop;
+        struct guest *guest;
+        int messages;
+};
+
+static void on_channel_message(const struct guest_message *message, void *user)
+{
+        struct channel *channel = user;
+
+        (void)message;
+        channel->messages++;
+        guest_hang_up(channel->guest);
+        loop_quit(channel->loop, 0);
+}
+
+static void on_channel_lost(const char *why, void *user)
+{
+        (void)user;
+        fail_msg("%s", why);
+}
+
+/* Where init has gone or was hung up on, whoever dials its port next is the workload. */
+static void test_only_the_first_control_channel_counts(void **state)
+{
+        struct channel channel = {0};
+        const struct guest_events events = {
+                .message = on_channel_message, .lost = on_channel_lost, .user = &channel};
+        const struct guest_message hello = {.type = GUEST_HELLO, .version = GUEST_PROTOCOL_VERSION};
+        cleanup_buf struct buf frame = buf_with_max(64);
+        int init[2], workload[2];
+        char byte;
+
+        (void)state;
+        make_pair(init);
+        make_pair(workload);
+        assert_int_equal(loop_new(&channel.loop, NULL), 0);
+        assert_int_equal(guest_new(channel.loop, 4, &events, &channel.guest, NULL), 0);
+        assert_int_equal(guest_message_encode(&hello, &frame), 0);
+        assert_int_equal(fd_write_full(init[0], frame.p, frame.n), 0);
+        guest_accept(channel.guest, guest_control_port(4), init[1]);
+        assert_int_equal(loop_run(channel.loop), 0);
+        assert_int_equal(channel.messages, 1);
+        assert_false(guest_is_connected(channel.guest));
+        guest_accept(channel.guest, guest_control_port(4), workload[1]);
+        assert_false(guest_is_connected(channel.guest));
+        assert_int_equal(recv(workload[0], &byte, 1, MSG_DONTWAIT), 0);
+        close(init[0]);
+        close(workload[0]);
+        guest_free(channel.guest);
+        loop_free(channel.loop);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -716,6 +795,8 @@ int main(void)
                 cmocka_unit_test(test_console_is_shown_from_the_beginning_to_one_reader),
                 cmocka_unit_test(test_console_is_refused_outside_debug_mode),
                 cmocka_unit_test(test_flood_ends_though_its_reader_does_not_read),
+                cmocka_unit_test(test_end_that_is_told_again_and_again_buys_no_time),
+                cmocka_unit_test(test_only_the_first_control_channel_counts),
         };
         struct sigaction ignore = {.sa_handler = SIG_IGN};
         (void)sigaction(SIGPIPE, &ignore, NULL);
