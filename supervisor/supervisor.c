@@ -17,6 +17,7 @@
 #include "supervisor/supervisor.h"
 
 #include "supervisor/clients.h"
+#include "supervisor/descriptors.h"
 
 #include "lib/base/fd.h"
 #include "lib/enclave/registry.h"
@@ -418,6 +419,7 @@ static int make_vsock(struct supervisor *s, int *ret_fd, struct error *err)
                 .guest_cid = s->info.cid,
                 .dirfd = s->parts.entry_dirfd,
                 .name = REGISTRY_VSOCK_SOCKET,
+                .max_connections = descriptors_for_vsock(),
                 .on_ended = on_device_ended,
                 .user = s,
         };

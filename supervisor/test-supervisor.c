@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "supervisor/descriptors.h"
 #include "supervisor/supervisor.h"
 
 #include "lib/base/fd.h"
@@ -25,6 +26,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -773,6 +775,38 @@ static void test_only_the_first_control_channel_counts(void **state)
         loop_free(channel.loop);
 }
 
+/* In a process of its own, with these limits. */
+static size_t vsock_share(rlim_t soft, rlim_t hard)
+{
+        size_t share = 0;
+        int fds[2], status;
+
+        make_pair(fds);
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                const struct rlimit limit = {.rlim_cur = soft, .rlim_max = hard};
+                if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                        _exit(1);
+                share = descriptors_for_vsock();
+                _exit(fd_write_full(fds[1], &share, sizeof(share)) < 0);
+        }
+        close(fds[1]);
+        assert_int_equal(fd_read_full(fds[0], &share, sizeof(share)), 0);
+        close(fds[0]);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        return share;
+}
+
+static void test_connections_of_a_guest_leave_descriptors_to_stop_it(void **state)
+{
+        (void)state;
+        assert_int_equal(vsock_share(1024, 1024), 1024 - 256);
+        assert_int_equal(vsock_share(512, 1024), 1024 - 256);
+        assert_int_equal(vsock_share(1024, 8192), 4096);
+        assert_int_equal(vsock_share(64, 64), 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -797,6 +831,7 @@ int main(void)
                 cmocka_unit_test(test_flood_ends_though_its_reader_does_not_read),
                 cmocka_unit_test(test_end_that_is_told_again_and_again_buys_no_time),
                 cmocka_unit_test(test_only_the_first_control_channel_counts),
+                cmocka_unit_test(test_connections_of_a_guest_leave_descriptors_to_stop_it),
         };
         struct sigaction ignore = {.sa_handler = SIG_IGN};
         (void)sigaction(SIGPIPE, &ignore, NULL);
