@@ -32,8 +32,10 @@ static int write_stdout(const void *p, size_t n, const struct log *log)
 static int render(const struct qt *qt, json_t *result, struct buf *b, struct error *err)
 {
         cleanup_json json_t *filtered = NULL, *made = NULL;
-        struct output_style style = {
-                .format = qt->format, .colour = has_colour(), .query_active = qt->query != NULL};
+        struct output_style style = {.format = qt->format,
+                                     .colour = has_colour(),
+                                     .terminal = isatty(STDOUT_FILENO),
+                                     .query_active = qt->query != NULL};
 
         if (!result)
                 return error_oom(err);

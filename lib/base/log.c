@@ -2,6 +2,7 @@
 #include "lib/base/log.h"
 
 #include "lib/base/error.h"
+#include "lib/base/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,6 +29,10 @@ void log_emit_stderr(void *user, enum log_level level, const char *text)
                 [LOG_LEVEL_DEBUG] = "DEBUG",
         };
 
+        cleanup_buf struct buf shown = buf_with_max((size_t)8 * ERROR_TEXT_MAX);
+
         (void)user;
-        fprintf(stderr, "%s: %s\n", names[level], text);
+        /* Half of all errors quote what they complain about. */
+        (void)text_append_printable(view_of_string(text), "", &shown);
+        fprintf(stderr, "%s: %s\n", names[level], buf_string(&shown));
 }

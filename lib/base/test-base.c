@@ -332,6 +332,37 @@ static int remove_the_other(struct loop_source *source, int fd, uint32_t events,
         return 0;
 }
 
+static void text_of_strangers_cannot_command_a_terminal(void **state)
+{
+        static const struct {
+                const char *text;
+                const char *shown;
+        } cases[] = {
+                {"", ""},
+                {"plain \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
+                 "plain \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"},
+                {"a\x1b[2Jb\x07\x7f", "a\\x1b[2Jb\\x07\\x7f"},
+                {"kept\n not\r", "kept\n not\\x0d"},
+                {"C1 \xc2\x9b"
+                 "31m and raw \x9b",
+                 "C1 \\xc2\\x9b31m and raw \\x9b"},
+                {"cut \xe2\x82", "cut \\xe2\\x82"},
+                {"overlong \xc0\x9b \xe0\x80\x9b", "overlong \\xc0\\x9b \\xe0\\x80\\x9b"},
+                {"surrogate \xed\xa0\x80", "surrogate \\xed\\xa0\\x80"},
+                {"beyond \xf4\x90\x80\x80", "beyond \\xf4\\x90\\x80\\x80"},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                cleanup_buf struct buf b = buf_with_max(200);
+                assert_int_equal(text_append_printable(view_of_string(cases[i].text), "\n", &b), 0);
+                assert_string_equal(buf_string(&b), cases[i].shown);
+        }
+        cleanup_buf struct buf b = buf_with_max(200);
+        assert_int_equal(text_append_printable(view_of("a\0b", 3), "\n", &b), 0);
+        assert_string_equal(buf_string(&b), "a\\x00b");
+}
+
 static void removed_source_is_not_called_from_the_same_batch(void **state)
 {
         struct two_sources two = {0};
@@ -484,6 +515,7 @@ int main(void)
                 cmocka_unit_test(removed_source_is_not_called_from_the_same_batch),
                 cmocka_unit_test(timers_and_signals_reach_their_callbacks),
                 cmocka_unit_test(callback_error_ends_the_loop),
+                cmocka_unit_test(text_of_strangers_cannot_command_a_terminal),
         };
 
         return cmocka_run_group_tests_name("base", tests, NULL, NULL);

@@ -105,6 +105,58 @@ int base64_decode(struct view text, struct buf *b)
         return bits & ((1U << n_bits) - 1) ? -EBADMSG : 0;
 }
 
+/* How many bytes the UTF-8 character at the beginning of `v` has; 0 where there is none. */
+static size_t utf8_length(struct view v)
+{
+        static const struct {
+                uint8_t mask, lead;
+                uint32_t smallest;
+        } forms[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
+
+        for (size_t n = 1; n <= ARRAY_SIZE(forms) && n <= v.n; n++) {
+                if ((v.p[0] & forms[n - 1].mask) != forms[n - 1].lead)
+                        continue;
+                uint32_t character = v.p[0] & (uint8_t)~forms[n - 1].mask;
+                for (size_t i = 1; i < n; i++) {
+                        if ((v.p[i] & 0xc0) != 0x80)
+                                return 0;
+                        character = character << 6 | (v.p[i] & 0x3f);
+                }
+                bool surrogate = character >= 0xd800 && character <= 0xdfff;
+                return character < forms[n - 1].smallest || character > 0x10ffff || surrogate ? 0 : n;
+        }
+        return 0;
+}
+
+static bool is_control(struct view character, const char *allowed)
+{
+        uint8_t c = character.p[0];
+
+        if (character.n == 1)
+                return (c < 0x20 && (!c || !strchr(allowed, c))) || c == 0x7f;
+        return character.n == 2 && c == 0xc2 && character.p[1] < 0xa0;
+}
+
+int text_append_printable(struct view text, const char *allowed, struct buf *b)
+{
+        size_t plain = 0; /* where what can be copied as it is begins */
+
+        if (!text.n)
+                return b->failed;
+        for (size_t i = 0; i < text.n;) {
+                size_t n = utf8_length(view_of(text.p + i, text.n - i));
+                if (n > 0 && !is_control(view_of(text.p + i, n), allowed)) {
+                        i += n;
+                        continue;
+                }
+                buf_append(b, text.p + plain, i - plain);
+                for (size_t end = i + (n ? n : 1); i < end; i++)
+                        buf_printf(b, "\\x%02x", text.p[i]);
+                plain = i;
+        }
+        return buf_append(b, text.p + plain, text.n - plain);
+}
+
 bool parse_u64(const char *text, uint64_t max, uint64_t *ret_value)
 {
         uint64_t value = 0;

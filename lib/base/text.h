@@ -36,5 +36,9 @@ bool string_ends_with(const char *s, const char *suffix);
  * no printable ASCII becomes '?': texts of strangers, fit for a terminal. */
 void text_printable(struct view v, char *ret_text, size_t size);
 
+/* Appends text of strangers so that a terminal shows it and does not act on it: control characters (C0 but those in
+ * `allowed`, DEL, C1) and bytes that are no UTF-8 become \xNN, byte by byte.  0 or -errno as buf_append. */
+int text_append_printable(struct view text, const char *allowed, struct buf *b);
+
 /* printf to a fresh heap string for the caller to free; NULL when out of memory. */
 char *string_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));

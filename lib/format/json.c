@@ -15,7 +15,8 @@ struct palette {
 static const struct palette palette_plain = {"", "", "", ""};
 static const struct palette palette_colour = {"\033[94m", "\033[33m", "\033[34m", "\033[39;49;00m"};
 
-/* Strings come from jansson, so they are valid UTF-8; only JSON's own escapes are needed. */
+/* Strings come from jansson, so they are valid UTF-8.  Beyond JSON's own escapes, DEL and C1 are written as such:
+ * terminals act on them. */
 static void write_string(const char *s, size_t n, struct buf *b)
 {
         static const char *const short_escapes[32] = {
@@ -26,14 +27,17 @@ static void write_string(const char *s, size_t n, struct buf *b)
         buf_append_byte(b, '"');
         for (size_t i = 0; i < n; i++) {
                 unsigned char c = (unsigned char)s[i];
+                bool c1 = c == 0xc2 && i + 1 < n && (unsigned char)s[i + 1] < 0xa0;
 
-                if (c >= 0x20 && c != '"' && c != '\\')
+                if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f && !c1)
                         continue;
                 buf_append(b, s + plain, i - plain);
+                if (c1)
+                        c = (unsigned char)s[++i];
                 plain = i + 1;
                 if (c == '"' || c == '\\')
                         buf_printf(b, "\\%c", c);
-                else if (short_escapes[c])
+                else if (c < ARRAY_SIZE(short_escapes) && short_escapes[c])
                         buf_append_string(b, short_escapes[c]);
                 else
                         buf_printf(b, "\\u%04x", c);

@@ -13,6 +13,8 @@
 #include "lib/format/json.h"
 #include "lib/format/output-internal.h"
 
+#include "lib/base/text.h"
+
 #include <string.h>
 
 enum { HEADER_PADDING = 2, SEPARATOR = 2 };
@@ -57,13 +59,7 @@ static json_t *cell_text(const json_t *value)
                 start++;
         while (end > start && is_blank((char)raw.p[end - 1]))
                 end--;
-        for (size_t i = start; i < end; i++) {
-                uint8_t c = raw.p[i];
-                if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
-                        buf_printf(&clean, "\\x%02x", c);
-                else
-                        buf_append_byte(&clean, c);
-        }
+        (void)text_append_printable(view_of(buf_string(&raw) + start, end - start), "\n\t", &clean);
         return raw.failed || clean.failed ? NULL : json_stringn(buf_string(&clean), clean.n);
 }
 
@@ -111,7 +107,10 @@ static int add_object(struct table *table, json_t *row, json_t *object)
                 const char *key = json_object_iter_key(it);
                 if (is_skipped(key) || json_is_null(value) || json_is_object(value) || json_is_array(value))
                         continue;
-                cleanup_free char *heading = strdup(key);
+                cleanup_buf struct buf clean = buf_with_max(256U << 20);
+                if (text_append_printable(view_of_string(key), "", &clean) < 0)
+                        return -ENOMEM;
+                cleanup_free char *heading = buf_take_string(&clean);
                 if (!heading)
                         return -ENOMEM;
                 if (heading[0] >= 'a' && heading[0] <= 'z')

@@ -2,6 +2,8 @@
 #include "lib/format/json.h"
 #include "lib/format/output-internal.h"
 
+#include "lib/base/text.h"
+
 int output_append_plain(const json_t *value, struct buf *b)
 {
         char number[JSON_NUMBER_TEXT_MAX];
@@ -86,7 +88,7 @@ static int append_row(json_t *row, const struct output_style *style, struct buf 
         return r;
 }
 
-int output_write_tsv(const json_t *result, const struct output_style *style, struct buf *b, struct error *err)
+static int write_rows(const json_t *result, const struct output_style *style, struct buf *b)
 {
         json_t *row;
         size_t i;
@@ -98,5 +100,16 @@ int output_write_tsv(const json_t *result, const struct output_style *style, str
                 if (r == 0)
                         r = append_row(row, style, b);
         }
-        return r < 0 ? error_oom(err) : 0;
+        return r;
+}
+
+/* Programs get each value as it is; a terminal would act on it. */
+int output_write_tsv(const json_t *result, const struct output_style *style, struct buf *b, struct error *err)
+{
+        cleanup_buf struct buf raw = buf_with_max(b->max);
+        int r = write_rows(result, style, style->terminal ? &raw : b);
+
+        if (r == 0 && style->terminal)
+                r = raw.failed ? raw.failed : text_append_printable(buf_view(&raw), "\n\t", b);
+        return r == -ENOMEM ? error_oom(err) : r < 0 ? error_set(err, r, "the output is too large") : 0;
 }

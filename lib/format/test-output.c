@@ -169,6 +169,24 @@ static void formats_are_known_by_name_in_any_case(void **state)
         assert_false(output_format_parse("xml", &format));
 }
 
+static void no_format_commands_a_terminal(void **state)
+{
+        static const char value[] = "[{\"k\\u001b[2J\":\"v\\u001b]0;x\\u0007\\u007f\\u009b\"}]";
+        static const enum output_format formats[] = {OUTPUT_JSON, OUTPUT_TABLE, OUTPUT_TSV, OUTPUT_YAML};
+        cleanup_json json_t *json = json_loads(value, 0, NULL);
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+                cleanup_buf struct buf b = buf_with_max(1 << 20);
+                const struct output_style style = {.format = formats[i], .terminal = true};
+                assert_int_equal(output_write(json, &style, &b, NULL), 0);
+                for (size_t k = 0; k < b.n; k++)
+                        assert_true(b.p[k] == '\n' || (b.p[k] >= ' ' && b.p[k] < 0x7f));
+        }
+        /* A program wants the value. */
+        check_format("[\"a\\u001bb\"]", OUTPUT_TSV, "a\033b\n");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -183,6 +201,7 @@ int main(void)
                 cmocka_unit_test(colour_is_added_only_where_the_style_has_it),
                 cmocka_unit_test(null_and_none_print_nothing),
                 cmocka_unit_test(formats_are_known_by_name_in_any_case),
+                cmocka_unit_test(no_format_commands_a_terminal),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -150,3 +150,29 @@ def test_full_disk_on_stdout_is_an_error(qt, eif):
         result = subprocess.run([qt.program, "enclave", "query-eif", "--eif", str(eif)], env=qt.env, stdout=full,
                                 stderr=subprocess.PIPE, text=True)
     assert result.returncode == 1 and "No space left" in result.stderr
+
+
+HOSTILE = b"\x1b]0;owned\x07\x1b[2J caf\xc3\xa9 \xc2\x9b31m \x9b31m\r\n"
+
+
+def test_what_an_enclave_wrote_does_not_command_the_terminal(qt):
+    """The console that one in debug mode left behind, as its supervisor writes both files."""
+    assert qt.list() == []
+    ended = {"id": 5, "name": "x", "pid": 0, "cid": 4, "cpus": 1, "mem_mib": 64, "debug_mode": True, "state": "exited",
+             "exit_status": 0, "signal": 0, "isolation": "kvm", "started_at": "2026-01-01T00:00:00Z", "has_pcr8": False,
+             "ports": [], "reason": "", "vsock_path": "", **{f"pcr{n}": "0" * 96 for n in (0, 1, 2, 8)}}
+    (qt.state / "ended/5.json").write_text(json.dumps(ended))
+    (qt.state / "ended/5.console").write_bytes(HOSTILE * 2000)
+    command = [qt.program, "enclave", "console", "--enclave-id", "5"]
+    shown, status = read_terminal(command, qt.env)
+    assert status == 0
+    assert set(shown.splitlines()) - {""} == {"\\x1b]0;owned\\x07\\x1b[2J caf\u00e9 \\xc2\\x9b31m \\x9b31m"}
+    piped = subprocess.run(command, env=qt.env, capture_output=True, check=True)
+    assert piped.stdout == HOSTILE * 2000
+    qt.ok("stop", "--enclave-id", "5")
+
+
+def test_errors_do_not_command_the_terminal(qt):
+    result = run(qt, "enclave", "query-eif", "--eif", "/nonexistent/\x1b[2J\u009b1m\nERROR: forged")
+    assert result.returncode == 1
+    assert result.stderr == ("ERROR: /nonexistent/\\x1b[2J\\xc2\\x9b1m\\x0aERROR: forged: No such file or directory\n")
