@@ -53,6 +53,7 @@ struct connection {
         struct direction directions[2];
         uint16_t port;
         bool connecting;
+        bool ipv6; /* 127.0.0.1 refused, and ::1 is asked */
         uint64_t waited_ms;
         struct loop_source *retry; /* timer, NULL where the port never refused */
 };
@@ -249,33 +250,53 @@ static int on_retry(struct loop_source *source, void *user)
         return 0;
 }
 
-/* The TCP port refused: its server may be about to listen. */
-static int retry_later(struct connection *c)
+/* Nobody listens on the TCP port.  A server may listen on ::1 alone, or may be about to listen. */
+static int refused(struct connection *c)
 {
+        loop_remove(&c->ends[1].source);
+        fd_close_p(&c->ends[1].fd);
+        c->ipv6 = !c->ipv6;
+        if (c->ipv6)
+                return begin_connect(c);
         if (c->waited_ms >= c->bridge->options.patience_ms)
                 return -ECONNREFUSED;
         c->waited_ms += RETRY_MS;
-        loop_remove(&c->ends[1].source);
-        fd_close_p(&c->ends[1].fd);
         if (c->retry)
                 return loop_set_timer(c->retry, RETRY_MS);
         return loop_add_timer(c->bridge->loop, RETRY_MS, on_retry, c, &c->retry, NULL);
 }
 
+static int connect_loopback(int fd, bool ipv6, uint16_t port)
+{
+        const struct sockaddr_in v4 = {
+                .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        const struct sockaddr_in6 v6 = {
+                .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+
+        if (ipv6)
+                return connect(fd, (const struct sockaddr *)&v6, sizeof(v6));
+        return connect(fd, (const struct sockaddr *)&v4, sizeof(v4));
+}
+
+/* A kernel without IPv6, or without ::1, refuses in its own words. */
+static bool is_refusal(const struct connection *c, int errnum)
+{
+        return errnum == ECONNREFUSED ||
+               (c->ipv6 && (errnum == EAFNOSUPPORT || errnum == EADDRNOTAVAIL || errnum == ENETUNREACH));
+}
+
 static int begin_connect(struct connection *c)
 {
-        const struct sockaddr_in address = {
-                .sin_family = AF_INET, .sin_port = htons(c->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         const int on = 1;
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int fd = socket(c->ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
         if (fd < 0)
-                return -errno;
+                return is_refusal(c, errno) ? refused(c) : -errno;
         c->ends[1].fd = fd;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         c->connecting = true;
-        if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 && errno != EINPROGRESS)
-                return errno == ECONNREFUSED ? retry_later(c) : -errno;
+        if (connect_loopback(fd, c->ipv6, c->port) < 0 && errno != EINPROGRESS)
+                return is_refusal(c, errno) ? refused(c) : -errno;
         return watch_ends(c);
 }
 
@@ -287,7 +308,7 @@ static int finish_connect(struct connection *c)
         if (getsockopt(c->ends[1].fd, SOL_SOCKET, SO_ERROR, &failed, &size) < 0)
                 return -errno;
         if (failed)
-                return failed == ECONNREFUSED ? retry_later(c) : -failed;
+                return is_refusal(c, failed) ? refused(c) : -failed;
         c->connecting = false;
         return watch_ends(c);
 }

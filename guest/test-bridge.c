@@ -266,6 +266,42 @@ static void test_a_server_that_starts_late_is_waited_for(void **state)
         tear_down(&f);
 }
 
+/* The same port on ::1. -1 where this machine has no IPv6. */
+static int listen_on_ipv6(uint16_t port)
+{
+        const struct sockaddr_in6 address = {
+                .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+        int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        if (fd < 0)
+                return -1;
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+        if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 100) < 0)
+                fd_close_p(&fd);
+        return fd;
+}
+
+static void test_a_server_on_ipv6_alone_is_reached(void **state)
+{
+        struct fixture f = {0};
+
+        (void)state;
+        set_up_with(&f, 10, 0);
+        fd_close_p(&f.listener);
+        f.listener = listen_on_ipv6(f.port);
+        if (f.listener < 0) {
+                tear_down(&f);
+                skip();
+        }
+        int client = connect_client(&f);
+        int server = accept_server(&f);
+        transfer(&f, server, client, 1000);
+        transfer(&f, client, server, 1000);
+        close(client);
+        close(server);
+        tear_down(&f);
+}
+
 static void test_connections_past_the_limit_wait_their_turn(void **state)
 {
         struct fixture f = {0};
@@ -316,6 +352,7 @@ int main(void)
                 cmocka_unit_test(test_a_reset_is_passed_on),
                 cmocka_unit_test(test_a_port_that_refuses_ends_the_stream),
                 cmocka_unit_test(test_a_server_that_starts_late_is_waited_for),
+                cmocka_unit_test(test_a_server_on_ipv6_alone_is_reached),
                 cmocka_unit_test(test_connections_past_the_limit_wait_their_turn),
                 cmocka_unit_test(test_freeing_ends_what_is_open),
         };
