@@ -26,27 +26,44 @@ enum {
         REPLY_SLACK_MS = 60 * 1000, /* a supervisor that says nothing for so long is broken */
         END_MS = 10 * 1000,         /* from its last word to its end */
         CONNECT_MS = 15 * 1000,
+        LISTEN_MS = 15 * 1000, /* from an entry to its supervisor's socket */
+        LISTEN_STEP_MS = 10,
 };
 
 /* ---- one request, one reply ---- */
 
-/* -ESTALE where nobody answers: the enclave is about to end. */
-static int connect_control(int dirfd, int *ret_fd, struct error *err)
+/* 0, -EAGAIN where nobody listens, -errno. */
+static int try_connect(int dirfd, int *ret_fd)
 {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         if (fd < 0)
-                return error_errno(err, errno, "control socket");
+                return -errno;
         /* By the folder's descriptor, because a socket's path can only be short. */
         snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", dirfd, CONTROL_SOCKET);
-        if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-                if (errno == ENOENT || errno == ECONNREFUSED)
-                        return error_set(err, -ESTALE, "the supervisor does not listen");
-                return error_errno(err, errno, "control socket");
-        }
+        if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+                return errno == ENOENT || errno == ECONNREFUSED ? -EAGAIN : -errno;
         *ret_fd = take_fd(&fd);
         return 0;
+}
+
+/* An entry exists a little before its supervisor listens: that is waited for.  -ESTALE where nobody will answer, since
+ * the enclave has ended or is about to. */
+static int connect_control(int dirfd, int cancel_fd, int *ret_fd, struct error *err)
+{
+        struct pollfd cancel = {.fd = cancel_fd, .events = POLLIN};
+        int r;
+
+        for (int waited = 0; (r = try_connect(dirfd, ret_fd)) == -EAGAIN; waited += LISTEN_STEP_MS) {
+                if (!registry_entry_is_live(dirfd))
+                        return error_set(err, -ESTALE, "the supervisor does not listen");
+                if (waited >= LISTEN_MS)
+                        return error_set(err, -ETIMEDOUT, "the supervisor does not listen");
+                if (poll(&cancel, 1, LISTEN_STEP_MS) > 0)
+                        return error_set(err, -ECANCELED, "interrupted");
+        }
+        return r < 0 ? error_errno(err, -r, "control socket") : 0;
 }
 
 /* Reads the reply and not a byte more: what follows it belongs to whoever gets the descriptor. */
@@ -84,7 +101,7 @@ static int ask(int dirfd, const struct control_request *request, int cancel_fd, 
 {
         cleanup_buf struct buf line = buf_with_max(CONTROL_REQUEST_MAX);
         cleanup_fd int fd = -1;
-        int r = connect_control(dirfd, &fd, err);
+        int r = connect_control(dirfd, cancel_fd, &fd, err);
 
         if (r < 0)
                 return r;
@@ -115,6 +132,16 @@ static int open_process(pid_t pid)
         return pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 }
 
+/* While it was being started, the registry could not name the supervisor's process; its socket can. */
+static void name_process(int fd, int *pidfd)
+{
+        struct ucred peer;
+        socklen_t size = sizeof(peer);
+
+        if (*pidfd < 0 && fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+                *pidfd = open_process(peer.pid);
+}
+
 /* ---- the calls ---- */
 
 int enclave_stop(struct enclaves *enclaves, uint32_t id, unsigned grace_ms, struct error *err)
@@ -133,6 +160,7 @@ int enclave_stop(struct enclaves *enclaves, uint32_t id, unsigned grace_ms, stru
                 return error_set(err, -EINVAL, "a grace period of more than a day");
         cleanup_fd int pidfd = open_process(info.pid);
         r = ask(dirfd, &request, -1, (int)grace_ms + REPLY_SLACK_MS, &fd, &reply, err);
+        name_process(fd, &pidfd);
         wait_for_process(r == 0 || r == -ESTALE ? pidfd : -1);
         if (r == -ESTALE) {
                 /* It ended by itself while we asked: what is left is the memory of it, if any. */
@@ -157,6 +185,7 @@ int enclave_wait(struct enclaves *enclaves, uint32_t id, int cancel_fd, struct e
                 cleanup_fd int pidfd = open_process(info.pid);
                 r = ask(dirfd, &request, cancel_fd, -1, &fd, &reply, err);
                 if (r == 0 && reply.has_info) {
+                        name_process(fd, &pidfd);
                         wait_for_process(pidfd);
                         *ret_info = reply.info;
                         return 0;

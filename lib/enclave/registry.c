@@ -178,6 +178,14 @@ static bool entry_is_live(int entry_dirfd)
         return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
+bool registry_entry_is_live(int entry_dirfd)
+{
+        struct stat st;
+
+        /* A retired one is a folder without a name, whose lock may be held for a moment more. */
+        return fstat(entry_dirfd, &st) == 0 && st.st_nlink > 0 && entry_is_live(entry_dirfd);
+}
+
 /* Opens the folder of an entry. -ENOENT. */
 static int open_entry(struct enclaves *enclaves, uint32_t id, int *ret_fd, struct error *err)
 {

@@ -62,6 +62,9 @@ int registry_forget(struct enclaves *enclaves, uint32_t id, struct error *err);
 int registry_find(struct enclaves *enclaves, uint32_t id, struct enclave_info *ret_info, int *ret_dirfd,
                   struct error *err);
 
+/* True while somebody is responsible for the entry behind the descriptor and has not retired it. */
+bool registry_entry_is_live(int entry_dirfd);
+
 /* Opens what is remembered of the console of `id`. -ENOENT. */
 int registry_open_console(struct enclaves *enclaves, uint32_t id, int *ret_fd, struct error *err);
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "lib/enclave/control.h"
 #include "lib/enclave/registry.h"
 
 #include "lib/base/fd.h"
@@ -14,8 +15,12 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -278,6 +283,68 @@ static void test_folder_that_others_can_write_is_refused(void **state)
         assert_non_null(strstr(error_text(&err), "can be written by others"));
 }
 
+/* A supervisor that starts to listen in the entry's folder, takes one request and ends. Returns only on failure. */
+static int answer_once(const char *folder)
+{
+        const struct control_reply reply = {.code = 0};
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        cleanup_buf struct buf line = buf_with_max(CONTROL_LINE_MAX);
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        char byte;
+
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", folder, CONTROL_SOCKET);
+        if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1) < 0)
+                return 1;
+        int client = accept(fd, NULL, NULL);
+        while (read(client, &byte, 1) == 1 && byte != '\n')
+                ;
+        if (control_append_reply(&reply, &line) < 0)
+                return 1;
+        return write(client, line.p, line.n) != (ssize_t)line.n;
+}
+
+static int status_of(pid_t pid)
+{
+        int status = -1;
+
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_supervisor_that_does_not_listen_yet_is_waited_for(void **state)
+{
+        struct fixture *f = *state;
+        cleanup_registry_entry struct registry_entry entry = reserve(f, 0, 4);
+        cleanup_free char *folder = string_printf("%s/enclaves/0", f->path);
+        struct enclave_info starting = sample();
+
+        starting.state = ENCLAVE_STARTING;
+        starting.pid = 0;
+        starting.cid = entry.cid;
+        assert_int_equal(registry_publish(entry.dirfd, &starting, NULL), 0);
+        pid_t stopper = fork();
+        if (stopper == 0)
+                _exit(enclave_stop(f->enclaves, 0, 0, NULL) < 0);
+        cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, stopper, 0);
+        struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+        assert_int_equal(poll(&ended, 1, 200), 0); /* it has not taken the silence for an end */
+        pid_t supervisor = fork();
+        if (supervisor == 0)
+                _exit(answer_once(folder));
+        assert_int_equal(status_of(supervisor), 0);
+        assert_int_equal(status_of(stopper), 0);
+}
+
+static void test_entry_that_was_retired_is_not_waited_for(void **state)
+{
+        struct fixture *f = *state;
+        cleanup_registry_entry struct registry_entry entry = reserve(f, 0, 4);
+
+        assert_true(registry_entry_is_live(entry.dirfd));
+        assert_int_equal(registry_retire(f->enclaves, 0, NULL, view_of(NULL, 0), NULL), 0);
+        assert_false(registry_entry_is_live(entry.dirfd));
+}
+
 int main(void)
 {
 #define REGISTRY_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -291,6 +358,8 @@ int main(void)
                 REGISTRY_TEST(test_record_stays_until_forgotten_or_its_id_is_used),
                 REGISTRY_TEST(test_processes_that_start_at_once_get_different_ids_and_cids),
                 REGISTRY_TEST(test_folder_that_others_can_write_is_refused),
+                REGISTRY_TEST(test_supervisor_that_does_not_listen_yet_is_waited_for),
+                REGISTRY_TEST(test_entry_that_was_retired_is_not_waited_for),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
