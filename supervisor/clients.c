@@ -9,11 +9,10 @@
 #include "supervisor/clients.h"
 
 #include "lib/base/fd.h"
+#include "lib/base/unix-socket.h"
 
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { CLIENTS_MAX = 64, FLUSH_SECONDS = 2 };
@@ -253,21 +252,6 @@ static int on_connection(struct loop_source *source, int listen_fd, uint32_t eve
         return 0;
 }
 
-static int listen_in(int dirfd, int *ret_fd, struct error *err)
-{
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
-        cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-        if (fd < 0)
-                return error_errno(err, errno, "control socket");
-        snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", dirfd, CONTROL_SOCKET);
-        if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(address.sun_path, 0600) < 0 ||
-            listen(fd, CLIENTS_MAX) < 0)
-                return error_errno(err, errno, "control socket");
-        *ret_fd = take_fd(&fd);
-        return 0;
-}
-
 int clients_new(struct loop *loop, const struct clients_options *options, struct clients **ret_clients,
                 struct error *err)
 {
@@ -281,7 +265,7 @@ int clients_new(struct loop *loop, const struct clients_options *options, struct
         clients->fd = -1;
         for (size_t i = 0; i < CLIENTS_MAX; i++)
                 clients->all[i].fd = -1;
-        if ((r = listen_in(options->entry_dirfd, &clients->fd, err)) < 0 ||
+        if ((r = unix_socket_listen(options->entry_dirfd, CONTROL_SOCKET, &clients->fd, err)) < 0 ||
             (r = loop_add_fd(loop, clients->fd, EPOLLIN, on_connection, clients, &clients->source, err)) < 0)
                 return r;
         *ret_clients = take_pointer(&clients);

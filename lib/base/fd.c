@@ -134,23 +134,6 @@ int file_read(int dirfd, const char *path, size_t max, struct buf *ret_b, struct
         return 0;
 }
 
-static int split_folder(int dirfd, const char *path, int *ret_dirfd, const char **ret_name)
-{
-        const char *name = path_basename(path);
-
-        if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-                return -EISDIR;
-        cleanup_free char *folder = name == path ? strdup(".") : strndup(path, (size_t)(name - path));
-        if (!folder)
-                return -ENOMEM;
-        int fd = openat(dirfd, folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        *ret_dirfd = fd;
-        *ret_name = name;
-        return 0;
-}
-
 static char *temporary_name(const char *name)
 {
         uint64_t random;
@@ -169,9 +152,9 @@ int atomic_file_begin(int dirfd, const char *path, mode_t mode, struct atomic_fi
         const char *name;
         struct stat st;
 
-        int r = split_folder(dirfd, path, &folder, &name);
+        int r = path_open_parent(dirfd, path, &folder, &name, err);
         if (r < 0)
-                return error_errno(err, -r, "%s", path);
+                return r;
         if (fstatat(folder, name, &st, 0) == 0 && !S_ISREG(st.st_mode))
                 return error_set(err, S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL,
                                  "%s: exists and is not a regular file", path);

@@ -102,6 +102,23 @@ char *path_join(const char *a, const char *b)
         return string_printf("%s%s%s", a, string_ends_with(a, "/") ? "" : "/", b);
 }
 
+int path_open_parent(int dirfd, const char *path, int *ret_dirfd, const char **ret_name, struct error *err)
+{
+        const char *name = path_basename(path);
+
+        if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+                return error_errno(err, EISDIR, "%s", path);
+        cleanup_free char *folder = name == path ? strdup(".") : strndup(path, (size_t)(name - path));
+        if (!folder)
+                return error_oom(err);
+        int fd = openat(dirfd, folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return error_errno(err, errno, "%s", path);
+        *ret_dirfd = fd;
+        *ret_name = name;
+        return 0;
+}
+
 const char *path_basename(const char *path)
 {
         const char *slash = strrchr(path, '/');

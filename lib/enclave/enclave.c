@@ -11,6 +11,7 @@
 #include "lib/enclave/registry.h"
 
 #include "lib/base/fd.h"
+#include "lib/base/unix-socket.h"
 #include "lib/vsock/client.h"
 
 #include <inttypes.h>
@@ -18,7 +19,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,30 +32,16 @@ enum {
 
 /* ---- one request, one reply ---- */
 
-/* 0, -EAGAIN where nobody listens, -errno. */
-static int try_connect(int dirfd, int *ret_fd)
-{
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
-        cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        if (fd < 0)
-                return -errno;
-        /* By the folder's descriptor, because a socket's path can only be short. */
-        snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", dirfd, CONTROL_SOCKET);
-        if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-                return errno == ENOENT || errno == ECONNREFUSED ? -EAGAIN : -errno;
-        *ret_fd = take_fd(&fd);
-        return 0;
-}
-
 /* An entry exists a little before its supervisor listens: that is waited for.  -ESTALE where nobody will answer, since
  * the enclave has ended or is about to. */
 static int connect_control(int dirfd, int cancel_fd, int *ret_fd, struct error *err)
 {
         struct pollfd cancel = {.fd = cancel_fd, .events = POLLIN};
-        int r;
 
-        for (int waited = 0; (r = try_connect(dirfd, ret_fd)) == -EAGAIN; waited += LISTEN_STEP_MS) {
+        for (int waited = 0;; waited += LISTEN_STEP_MS) {
+                int r = unix_socket_connect_wait(dirfd, CONTROL_SOCKET, -1, ret_fd, err);
+                if (r != -ENOENT && r != -ECONNREFUSED)
+                        return r;
                 if (!registry_entry_is_live(dirfd))
                         return error_set(err, -ESTALE, "the supervisor does not listen");
                 if (waited >= LISTEN_MS)
@@ -63,7 +49,6 @@ static int connect_control(int dirfd, int cancel_fd, int *ret_fd, struct error *
                 if (poll(&cancel, 1, LISTEN_STEP_MS) > 0)
                         return error_set(err, -ECANCELED, "interrupted");
         }
-        return r < 0 ? error_errno(err, -r, "control socket") : 0;
 }
 
 /* Reads the reply and not a byte more: what follows it belongs to whoever gets the descriptor. */
@@ -87,6 +72,8 @@ static int read_reply(int fd, int cancel_fd, int timeout_ms, struct control_repl
                 ssize_t n = read(fd, &byte, 1);
                 if (n == 0 || (n < 0 && errno == ECONNRESET))
                         return error_set(err, -ESTALE, "the supervisor ended without an answer");
+                if (n < 0 && errno == EINTR)
+                        continue;
                 if (n < 0)
                         return error_errno(err, errno, "control socket");
                 if (byte == '\n')

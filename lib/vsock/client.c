@@ -3,8 +3,9 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/fd.h"
+#include "lib/base/path.h"
 #include "lib/base/text.h"
-#include "lib/vsock/unix-socket.h"
+#include "lib/base/unix-socket.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -143,7 +144,7 @@ static int connect_bridge(const struct vsock_endpoint *endpoint, uint32_t port, 
         cleanup_fd int fd = -1;
         const char *name;
 
-        int r = unix_socket_open_folder(endpoint->bridge, &dirfd, &name, err);
+        int r = path_open_parent(AT_FDCWD, endpoint->bridge, &dirfd, &name, err);
         if (r == 0)
                 r = unix_socket_connect_wait(dirfd, name, left_of(deadline), &fd, err);
         /* A socket file that nobody listens on any more is what a supervisor leaves that was killed. */
@@ -163,7 +164,7 @@ static int listen_bridge(const struct vsock_endpoint *endpoint, uint32_t port, i
         cleanup_fd int fd = -1;
         const char *name;
 
-        int r = unix_socket_open_folder(endpoint->bridge, &dirfd, &name, err);
+        int r = path_open_parent(AT_FDCWD, endpoint->bridge, &dirfd, &name, err);
         if (r < 0)
                 return r;
         cleanup_free char *with_port = string_printf("%s_%" PRIu32, name, port);
@@ -246,7 +247,7 @@ void vsock_unlisten(const struct vsock_endpoint *endpoint, uint32_t port)
         cleanup_fd int dirfd = -1;
         const char *name;
 
-        if (!endpoint->bridge || unix_socket_open_folder(endpoint->bridge, &dirfd, &name, NULL) < 0)
+        if (!endpoint->bridge || path_open_parent(AT_FDCWD, endpoint->bridge, &dirfd, &name, NULL) < 0)
                 return;
         cleanup_free char *with_port = string_printf("%s_%" PRIu32, name, port);
         if (with_port)

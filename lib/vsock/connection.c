@@ -27,7 +27,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/fd.h"
-#include "lib/vsock/unix-socket.h"
+#include "lib/base/unix-socket.h"
 
 #include <inttypes.h>
 #include <string.h>

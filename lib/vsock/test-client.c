@@ -3,7 +3,7 @@
 
 #include "lib/base/fd.h"
 #include "lib/base/path.h"
-#include "lib/vsock/unix-socket.h"
+#include "lib/base/unix-socket.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

@@ -3,7 +3,7 @@
 
 #include "lib/base/fd.h"
 #include "lib/vsock/device-internal.h"
-#include "lib/vsock/unix-socket.h"
+#include "lib/base/unix-socket.h"
 #include "lib/vsock/vhost-user-message.h"
 
 #include <setjmp.h>

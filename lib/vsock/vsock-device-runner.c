@@ -4,10 +4,11 @@
  * BRIDGE the path of the Unix socket.  Ends when QEMU does, and says on stderr why the device ended.
  */
 #include "lib/base/fd.h"
+#include "lib/base/path.h"
 #include "lib/base/text.h"
 #include "lib/vsock/device.h"
-#include "lib/vsock/unix-socket.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 
 static void on_ended(struct vsock_device *device, const struct error *why, void *user)
@@ -25,7 +26,7 @@ static int run(uint32_t cid, const char *path, int fd, struct error *err)
         cleanup_vsock_device struct vsock_device *device = NULL;
         struct vsock_device_options options = {.guest_cid = cid, .on_ended = on_ended, .log = &log};
 
-        int r = unix_socket_open_folder(path, &dirfd, &options.name, err);
+        int r = path_open_parent(AT_FDCWD, path, &dirfd, &options.name, err);
         if (r == 0)
                 r = loop_new(&loop, err);
         if (r < 0)

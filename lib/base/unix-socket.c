@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lib/vsock/unix-socket.h"
+#include "lib/base/unix-socket.h"
 
 #include "lib/base/fd.h"
-#include "lib/base/path.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -101,22 +100,6 @@ int unix_socket_connect_wait(int dirfd, const char *name, int timeout_ms, int *r
         if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &forever, sizeof(forever)) < 0)
                 return error_errno(err, errno, "%s", name);
         *ret_fd = take_fd(&fd);
-        return 0;
-}
-
-int unix_socket_open_folder(const char *path, int *ret_dirfd, const char **ret_name, struct error *err)
-{
-        const char *name = path_basename(path);
-        size_t n = (size_t)(name - path);
-        cleanup_free char *folder = n > 0 ? strndup(path, n) : strdup(".");
-
-        if (!folder)
-                return error_oom(err);
-        int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return error_errno(err, errno, "%s", folder);
-        *ret_dirfd = fd;
-        *ret_name = name;
         return 0;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * unix-socket.h - Unix stream sockets named by (folder descriptor, name), so that the 108 bytes of sockaddr_un limit
- * only the name and never the folder's path: they are reached through /proc/self/fd/<folder>/<name>.
+ * only the name and never the folder's path: they are reached through /proc/self/fd/<folder>/<name>.  path_open_parent() makes such a
+ * pair of a path.
  */
 #pragma once
 
@@ -21,9 +22,6 @@ int unix_socket_connect(int dirfd, const char *name, int *ret_fd, struct error *
 /* As unix_socket_connect(), but waits up to `timeout_ms` (negative: for ever) for room in the listener's backlog, and
  * *ret_fd is blocking.  -EAGAIN where there was none. */
 int unix_socket_connect_wait(int dirfd, const char *name, int timeout_ms, int *ret_fd, struct error *err);
-
-/* Opens the folder that `path` names a file in, for use as `dirfd`; *ret_name points at the name within `path`. */
-int unix_socket_open_folder(const char *path, int *ret_dirfd, const char **ret_name, struct error *err);
 
 /* Two connected sockets, non-blocking and close-on-exec. */
 int unix_socket_pair(int ret_fds[2], struct error *err);
