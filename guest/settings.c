@@ -2,6 +2,7 @@
 #include "guest/settings.h"
 
 #include "lib/base/fd.h"
+#include "lib/base/file.h"
 #include "lib/base/text.h"
 
 #include "guest/control.h"

@@ -6,6 +6,7 @@
 #include "guest/workload.h"
 
 #include "lib/base/fd.h"
+#include "lib/base/file.h"
 #include "lib/base/path.h"
 
 #include <elf.h>

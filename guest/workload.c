@@ -8,6 +8,7 @@
 #include "guest/workload.h"
 
 #include "lib/base/fd.h"
+#include "lib/base/file.h"
 #include "lib/base/path.h"
 #include "lib/base/text.h"
 

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "lib/base/fd.h"
+#include "lib/base/file.h"
 #include "qt/progress.h"
 
 #include <pthread.h>

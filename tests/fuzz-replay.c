@@ -3,7 +3,7 @@
  * fuzz-replay.c - the main() of a fuzz target in ordinary builds: feeds every file named on the command line,
  * and every file in each folder named there, to LLVMFuzzerTestOneInput.  So a find becomes a permanent test.
  */
-#include "lib/base/fd.h"
+#include "lib/base/file.h"
 
 #include <fcntl.h>
 #include <stdint.h>

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fd.h - file descriptors: ownership, whole reads and writes, files read with a limit, files written whole or
- * not at all, locks.  Every descriptor made here is close-on-exec.
+ * fd.h - file descriptors: ownership, and reads and writes that do all or fail.
  */
 #pragma once
 
-#include "lib/base/buf.h"
 #include "lib/base/cleanup.h"
-#include "lib/base/error.h"
 
-#include <sys/types.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* Closes *fd unless negative, keeping errno, and leaves -1. */
 void fd_close_p(int *fd);
@@ -32,43 +31,3 @@ int fd_pwrite_full(int fd, const void *p, size_t n, uint64_t offset);
 
 /* Switches O_NONBLOCK on. 0 or -errno. */
 int fd_set_nonblocking(int fd);
-
-/* Reads a whole file, at most `max` bytes, into *ret_b (which must be empty and gets `max` as its ceiling).
- * Refuses anything but a regular file or a pipe; -EFBIG where it is larger.  The error names `path`.
- * `dirfd` may be AT_FDCWD. */
-int file_read(int dirfd, const char *path, size_t max, struct buf *ret_b, struct error *err);
-
-/*
- * A file that appears whole or not at all: written under a temporary name beside its target (O_TMPFILE is not
- * used, so that every file system works), synced, renamed over it by atomic_file_commit().  Anything else, a
- * crash included, leaves the target as it was; the temporary name is ".<name>.<random>.tmp".
- */
-struct atomic_file {
-        int fd;     /* write here */
-        int dirfd;  /* the folder */
-        char *name; /* target's name in it */
-        char *temporary;
-};
-
-#define ATOMIC_FILE_NONE ((struct atomic_file){.fd = -1, .dirfd = -1})
-
-/* Starts writing `path` (relative to dirfd or AT_FDCWD) with `mode`, less the umask.  *ret_f owns its fds;
- * end it with commit or abort. */
-int atomic_file_begin(int dirfd, const char *path, mode_t mode, struct atomic_file *ret_f, struct error *err);
-
-/* Syncs and renames. On failure the temporary is gone. Either way *f is done with. */
-int atomic_file_commit(struct atomic_file *f, struct error *err);
-
-/* Removes the temporary. Safe on a committed or never begun file; the cleanup of cleanup_atomic_file. */
-void atomic_file_abort(struct atomic_file *f);
-#define cleanup_atomic_file CLEANUP(atomic_file_abort)
-
-/* Writes `content` to `path` in one atomic step. */
-int file_write_atomic(int dirfd, const char *path, struct view content, mode_t mode, struct error *err);
-
-/* Takes an exclusive flock(2) on `path`, made if missing (mode 0600), waiting for it.  *ret_fd holds it until
- * closed. */
-int file_lock(int dirfd, const char *path, int *ret_fd, struct error *err);
-
-/* As file_lock, but -EWOULDBLOCK at once where somebody else holds it. */
-int file_try_lock(int dirfd, const char *path, int *ret_fd, struct error *err);

@@ -5,6 +5,7 @@
 #include "lib/base/child.h"
 #include "lib/base/clock.h"
 #include "lib/base/fd.h"
+#include "lib/base/file.h"
 #include "lib/base/loop.h"
 #include "lib/base/path.h"
 #include "lib/base/text.h"
@@ -15,6 +16,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -206,9 +208,29 @@ static void held_lock_is_seen_and_released(void **state)
         cleanup_fd int first = -1, second = -1;
 
         assert_int_equal(file_lock(AT_FDCWD, path, &first, NULL), 0);
-        assert_int_equal(file_try_lock(AT_FDCWD, path, &second, NULL), -EWOULDBLOCK);
+        cleanup_fd int other = open(path, O_RDWR | O_CLOEXEC);
+        assert_int_equal(flock(other, LOCK_EX | LOCK_NB), -1);
+        assert_int_equal(errno, EWOULDBLOCK);
         fd_close_p(&first);
-        assert_int_equal(file_try_lock(AT_FDCWD, path, &second, NULL), 0);
+        assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
+        fd_close_p(&other);
+        assert_int_equal(file_lock(AT_FDCWD, path, &second, NULL), 0);
+}
+
+static void unnamed_file_is_in_no_folder(void **state)
+{
+        cleanup_fd int fd = -1;
+        struct error err = {0};
+        struct stat st;
+
+        assert_int_equal(file_unnamed(*state, &fd, NULL), 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_nlink, 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_int_equal(rmdir(*state), 0);
+        assert_int_equal(file_unnamed(*state, &fd, &err), -ENOENT);
+        assert_non_null(strstr(error_text(&err), *state));
+        assert_non_null(strstr(error_text(&err), "TMPDIR"));
 }
 
 static void link_out_of_the_root_stays_in_it(void **state)
@@ -506,6 +528,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(file_larger_than_its_limit_is_refused_by_name, make_folder,
                                                 remove_folder),
                 cmocka_unit_test_setup_teardown(held_lock_is_seen_and_released, make_folder, remove_folder),
+                cmocka_unit_test_setup_teardown(unnamed_file_is_in_no_folder, make_folder, remove_folder),
                 cmocka_unit_test_setup_teardown(link_out_of_the_root_stays_in_it, make_folder, remove_folder),
                 cmocka_unit_test_setup_teardown(tree_is_removed_without_following_links, make_folder,
                                                 remove_folder),

@@ -4,6 +4,7 @@
 #include "lib/base/fd.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -2,7 +2,7 @@
 #include "lib/crypto/certificate.h"
 
 #include "lib/base/clock.h"
-#include "lib/base/fd.h"
+#include "lib/base/file.h"
 #include "lib/base/text.h"
 #include "lib/crypto/openssl-internal.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/crypto/private-key.h"
 
-#include "lib/base/fd.h"
+#include "lib/base/file.h"
 #include "lib/crypto/ecdsa.h"
 #include "lib/crypto/hash.h"
 #include "lib/crypto/openssl-internal.h"

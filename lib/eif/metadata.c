@@ -2,7 +2,7 @@
 #include "lib/eif/metadata.h"
 
 #include "lib/base/clock.h"
-#include "lib/base/fd.h"
+#include "lib/base/file.h"
 
 /* json_dump_callback() into a struct buf. */
 static int append(const char *p, size_t n, void *user)

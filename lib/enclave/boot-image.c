@@ -5,6 +5,7 @@
 #include "lib/enclave/state.h"
 
 #include "lib/base/fd.h"
+#include "lib/base/file.h"
 #include "lib/base/text.h"
 #include "lib/eif/eif.h"
 #include "lib/eif/kernel.h"
@@ -40,23 +41,6 @@ struct copier {
 };
 
 /* ---- temporary files ---- */
-
-/* A fresh file with no name, for reading and writing. */
-static int make_unnamed(int *ret_fd, struct error *err)
-{
-        const char *folder = getenv("TMPDIR");
-        cleanup_free char *path =
-                string_printf("%s/coffer-XXXXXX", folder && folder[0] ? folder : "/var/tmp");
-
-        if (!path)
-                return error_oom(err);
-        int fd = mkostemp(path, O_CLOEXEC);
-        if (fd < 0)
-                return error_errno(err, errno, "%s: cannot make a temporary file", path);
-        unlink(path);
-        *ret_fd = fd;
-        return 0;
-}
 
 /* Opens the file again, for reading only, and lets a QEMU that runs as another user do the same; then nobody has it
  * open for writing any more. */
@@ -257,7 +241,8 @@ static int open_copy(int fd, struct boot_image *image, struct error *err)
         int r;
 
         if ((r = eif_open(fd, &eif, err)) < 0 || (r = check_architecture(eif, err)) < 0 ||
-            (r = make_unnamed(&image->kernel_fd, err)) < 0 || (r = make_unnamed(&image->initrd_fd, err)) < 0)
+            (r = file_unnamed(NULL, &image->kernel_fd, err)) < 0 ||
+            (r = file_unnamed(NULL, &image->initrd_fd, err)) < 0)
                 return r;
         struct copier copier = {
                 .eif = eif,

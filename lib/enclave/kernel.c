@@ -14,6 +14,7 @@
 #include "lib/enclave/kernel.h"
 
 #include "lib/base/fd.h"
+#include "lib/base/file.h"
 #include "lib/base/path.h"
 #include "lib/base/text.h"
 

@@ -5,6 +5,7 @@
 
 #include "lib/base/array.h"
 #include "lib/base/fd.h"
+#include "lib/base/file.h"
 #include "lib/base/path.h"
 #include "lib/base/text.h"
 

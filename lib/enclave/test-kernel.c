@@ -3,7 +3,7 @@
  * refused. */
 #include "lib/enclave/kernel.h"
 
-#include "lib/base/fd.h"
+#include "lib/base/file.h"
 #include "lib/base/path.h"
 
 #include <fcntl.h>

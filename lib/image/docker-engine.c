@@ -14,6 +14,7 @@
 #include "lib/image/strict-json.h"
 
 #include "lib/base/fd.h"
+#include "lib/base/file.h"
 #include "lib/base/text.h"
 
 #include <string.h>
@@ -165,7 +166,7 @@ static int export_image(const struct engine *e, const char *name, const struct i
 {
         cleanup_http_response struct http_response response = {0};
         cleanup_fd int fd = -1;
-        int r = spool_open(options->spool_dir, &fd, err);
+        int r = file_unnamed(options->spool_dir, &fd, err);
         struct spooled_export x = {
                 .fd = fd,
                 .max = options->max_image_size,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/image/registry-auth.h"
 
-#include "lib/base/fd.h"
+#include "lib/base/file.h"
 #include "lib/base/text.h"
 #include "lib/image/strict-json.h"
 

@@ -2,47 +2,13 @@
 #include "lib/image/spool.h"
 
 #include "lib/base/fd.h"
-#include "lib/base/path.h"
+#include "lib/base/file.h"
 #include "lib/base/text.h"
 #include "lib/crypto/hash.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
-
-/* File systems without O_TMPFILE get a name for an instant. */
-static int open_named(const char *folder, int *ret_fd)
-{
-        cleanup_free char *path = path_join(folder, "coffer-spool.XXXXXX");
-
-        if (!path)
-                return -ENOMEM;
-        int fd = mkostemp(path, O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        unlink(path);
-        *ret_fd = fd;
-        return 0;
-}
-
-int spool_open(const char *folder, int *ret_fd, struct error *err)
-{
-        if (!folder)
-                folder = getenv("TMPDIR");
-        if (!folder || !*folder)
-                folder = "/var/tmp";
-        int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-        if (fd < 0) {
-                int r = open_named(folder, &fd);
-                if (r < 0) {
-                        error_errno(err, -r, "%s: cannot make a temporary file", folder);
-                        error_hint(err, "set TMPDIR to a folder with room");
-                        return r;
-                }
-        }
-        *ret_fd = fd;
-        return 0;
-}
 
 int spool_write(int fd, struct view data, struct error *err)
 {
@@ -152,7 +118,7 @@ int layer_spool(struct image_source *source, const struct layer_request *request
 {
         CLEANUP(pipeline_done) struct pipeline p = {.request = request, .fd = -1};
         const struct descriptor *d = request->blob;
-        int r = spool_open(request->spool_dir, &p.fd, err);
+        int r = file_unnamed(request->spool_dir, &p.fd, err);
 
         if (r < 0)
                 return r;

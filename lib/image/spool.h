@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * spool.h - where content waits on disk: unlinked files, and the pipeline that fills one with a checked layer.
+ * spool.h - where content waits on disk: the pipeline that fills a file without a name with a checked layer.
  */
 #pragma once
 
 #include "lib/image/decompress.h"
 #include "lib/image/source.h"
-
-/* Opens an unlinked file for reading and writing in `folder` (NULL: $TMPDIR, else /var/tmp); *ret_fd is the
- * caller's.  The error names the folder. */
-int spool_open(const char *folder, int *ret_fd, struct error *err);
 
 /* Writes all of `data` at the descriptor's position. The error names a full disk as what it is. */
 int spool_write(int fd, struct view data, struct error *err);

@@ -10,6 +10,7 @@
 
 #include "lib/base/array.h"
 #include "lib/base/fd.h"
+#include "lib/base/file.h"
 #include "lib/base/text.h"
 #include "lib/image/decompress.h"
 #include "lib/image/progress.h"
@@ -254,7 +255,7 @@ static int spool_archive(int *fd, const struct image_options *options, uint64_t 
         cleanup_free uint8_t *chunk = malloc(CHUNK_SIZE);
         cleanup_fd int out = -1;
         ssize_t n;
-        int r = chunk ? spool_open(options->spool_dir, &out, err) : error_oom(err);
+        int r = chunk ? file_unnamed(options->spool_dir, &out, err) : error_oom(err);
 
         spooling.fd = out;
         if (r == 0)

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "lib/base/fd.h"
+#include "lib/base/file.h"
 #include "lib/base/path.h"
 #include "lib/base/text.h"
 

@@ -8,6 +8,7 @@
  *     tree-dump stats LAYER...         counts, and this process's peak memory in KiB, the ramdisk made and dropped
  */
 #include "lib/base/fd.h"
+#include "lib/base/file.h"
 #include "lib/image/ramdisk.h"
 #include "lib/image/tree.h"
 #include "lib/image/user.h"
