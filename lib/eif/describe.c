@@ -7,14 +7,9 @@
 
 #include "lib/base/text.h"
 #include "lib/eif/signature.h"
+#include "lib/format/json.h"
 
 #include <string.h>
-
-static void cleanup_json_p(json_t **object)
-{
-        json_decref(*object);
-}
-#define cleanup_json CLEANUP(cleanup_json_p)
 
 static json_t *hex_of(const struct digest *d)
 {

@@ -2,6 +2,7 @@
 #include "lib/enclave/state.h"
 
 #include "lib/base/text.h"
+#include "lib/format/strict-json.h"
 
 #include <string.h>
 
@@ -222,15 +223,13 @@ int state_from_json(const json_t *json, struct enclave_info *ret_info, struct er
 
 int state_parse_object(struct view text, json_t **ret_json, struct error *err)
 {
-        json_error_t where;
+        cleanup_json json_t *json = NULL;
+        int r = strict_json_parse(text, STATE_JSON_MAX, &json, err);
 
-        if (text.n > STATE_JSON_MAX)
-                return error_set(err, -EBADMSG, "%zu bytes of JSON, more than %d", text.n, STATE_JSON_MAX);
-        cleanup_json json_t *json = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &where);
-        if (!json)
-                return error_set(err, -EBADMSG, "no JSON: %s", where.text);
+        if (r < 0)
+                return -EBADMSG;
         if (!json_is_object(json))
-                return error_set(err, -EBADMSG, "JSON, but no object");
+                return error_set(err, -EBADMSG, "not a JSON object");
         *ret_json = take_pointer(&json);
         return 0;
 }

@@ -8,13 +8,9 @@
 #include "lib/enclave/enclave.h"
 
 #include "lib/base/buf.h"
-
-#include <jansson.h>
+#include "lib/format/json.h"
 
 enum { STATE_JSON_MAX = 65536 }; /* bytes of one encoded enclave */
-
-DEFINE_CLEANUP(cleanup_json_p, json_t *, json_decref)
-#define cleanup_json CLEANUP(cleanup_json_p)
 
 /* A fresh JSON object for `info`, to be released with json_decref(); NULL when out of memory. */
 json_t *state_to_json(const struct enclave_info *info);

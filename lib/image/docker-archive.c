@@ -9,7 +9,7 @@
 #include "lib/crypto/hash.h"
 #include "lib/image/oci.h"
 #include "lib/image/sources.h"
-#include "lib/image/strict-json.h"
+#include "lib/format/strict-json.h"
 
 #include <string.h>
 

@@ -11,7 +11,7 @@
 #include "lib/image/progress.h"
 #include "lib/image/sources.h"
 #include "lib/image/spool.h"
-#include "lib/image/strict-json.h"
+#include "lib/format/strict-json.h"
 
 #include "lib/base/fd.h"
 #include "lib/base/file.h"

@@ -2,7 +2,7 @@
 #include "lib/image/image-config.h"
 
 #include "lib/base/text.h"
-#include "lib/image/strict-json.h"
+#include "lib/format/strict-json.h"
 
 #include <string.h>
 

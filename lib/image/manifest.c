@@ -4,7 +4,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/text.h"
 #include "lib/image/image-config.h"
-#include "lib/image/strict-json.h"
+#include "lib/format/strict-json.h"
 
 #include <string.h>
 

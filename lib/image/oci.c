@@ -4,7 +4,7 @@
 #include "lib/base/fd.h"
 #include "lib/base/text.h"
 #include "lib/image/sources.h"
-#include "lib/image/strict-json.h"
+#include "lib/format/strict-json.h"
 
 #include <fcntl.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 
 #include "lib/base/file.h"
 #include "lib/base/text.h"
-#include "lib/image/strict-json.h"
+#include "lib/format/strict-json.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -24,13 +24,12 @@ void registry_credentials_done(struct registry_credentials *credentials)
         *credentials = (struct registry_credentials){0};
 }
 
-static void wipe_buf(struct buf *b)
+void auth_wipe_buf(struct buf *b)
 {
         if (b->p)
-                explicit_bzero(b->p, b->n);
+                explicit_bzero(b->p, b->capacity);
         buf_done(b);
 }
-#define cleanup_secret_buf CLEANUP(wipe_buf)
 
 static const char *const docker_hub_names[] = {"index.docker.io", "registry-1.docker.io",
                                                "registry.hub.docker.com"};

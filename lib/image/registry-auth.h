@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "lib/base/buf.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
@@ -70,3 +71,7 @@ char *auth_basic_header(const struct registry_credentials *credentials);
 void auth_wipe_string(char *s);
 DEFINE_CLEANUP(cleanup_secret_p, char *, auth_wipe_string)
 #define cleanup_secret CLEANUP(cleanup_secret_p)
+
+/* Overwrites and frees a buffer's content. */
+void auth_wipe_buf(struct buf *b);
+#define cleanup_secret_buf CLEANUP(auth_wipe_buf)

@@ -16,7 +16,7 @@
 
 #include "lib/base/text.h"
 #include "lib/crypto/hash.h"
-#include "lib/image/strict-json.h"
+#include "lib/format/strict-json.h"
 
 #include <string.h>
 #include <time.h>
@@ -86,7 +86,7 @@ static void make_printable(char *s)
 /* The first error of a registry's reply ({"errors": [{"code", "message"}]}), or "". */
 static void reply_text(const struct http_response *response, char *ret_text, size_t size)
 {
-        json_t *root = NULL;
+        cleanup_json json_t *root = NULL;
         const char *message = NULL;
 
         ret_text[0] = '\0';
@@ -99,7 +99,6 @@ static void reply_text(const struct http_response *response, char *ret_text, siz
         if (message)
                 snprintf(ret_text, size, " (%.200s)", message);
         make_printable(ret_text);
-        json_decref(root);
 }
 
 static int status_fault(const struct registry_source *s, const struct http_response *response,
@@ -135,14 +134,6 @@ static int add_query(struct buf *b, char separator, const char *name, const char
                 return -ENOMEM;
         return buf_printf(b, "%c%s=%s", separator, name, escaped);
 }
-
-static void wipe_buf(struct buf *b)
-{
-        if (b->p)
-                explicit_bzero(b->p, b->n);
-        buf_done(b);
-}
-#define cleanup_secret_buf CLEANUP(wipe_buf)
 
 static int take_token(struct registry_source *s, struct view reply, struct error *err)
 {

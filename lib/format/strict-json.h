@@ -6,7 +6,6 @@
  */
 #pragma once
 
-#include "lib/base/cleanup.h"
 #include "lib/base/error.h"
 #include "lib/base/view.h"
 #include "lib/format/json.h"

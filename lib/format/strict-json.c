@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lib/image/strict-json.h"
+#include "lib/format/strict-json.h"
 
 #include <stdbool.h>
 #include <string.h>
