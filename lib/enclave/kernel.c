@@ -17,6 +17,7 @@
 #include "lib/base/file.h"
 #include "lib/base/path.h"
 #include "lib/base/text.h"
+#include "lib/eif/kernel.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -35,16 +36,6 @@
 const char ENCLAVE_KERNEL_CMDLINE[] =
         "console=ttyS0 quiet loglevel=4 reboot=t panic=-1 pci=off cryptomgr.notests "
         "random.trust_cpu=on coffer.parent_cid=2";
-
-/* The bzImage header, Documentation/arch/x86/boot.rst. */
-enum {
-        BOOT_FLAG_AT = 0x1fe, /* le16 0xaa55 */
-        MAGIC_AT = 0x202,     /* "HdrS" */
-        VERSION_AT = 0x20e,   /* le16: where the version text is, less 0x200 */
-        VERSION_BASE = 0x200,
-        HEADER_SIZE = 0x210,
-        VERSION_MAX = 256,
-};
 
 enum {
         INDEX_MAX = 16 * 1024 * 1024,  /* modules.dep, modules.builtin */
@@ -76,42 +67,22 @@ void kernel_done(struct kernel *kernel)
 
 /* --- the image --- */
 
-/* Reads the release, the first word of the version text at `at`, into *ret_release. */
-static int read_image_release(int fd, uint64_t at, char **ret_release)
-{
-        char text[VERSION_MAX + 1] = {0};
-        ssize_t n = pread(fd, text, VERSION_MAX, (off_t)at);
-
-        if (n < 0)
-                return -errno;
-        char *release = strndup(text, strcspn(text, " "));
-        if (!release)
-                return -ENOMEM;
-        *ret_release = release;
-        return 0;
-}
-
 /* Checks that fd is a bzImage; *ret_release is what it says of itself, "" where it says nothing. */
 static int check_image(int fd, char **ret_release, struct error *err)
 {
-        uint8_t header[HEADER_SIZE];
+        cleanup_free uint8_t *head = malloc(EIF_KERNEL_HEAD);
 
-        if (fd_pread_full(fd, header, sizeof(header), 0) < 0)
-                return error_set(err, -ENOEXEC, "too short for a bzImage");
-        if (header[BOOT_FLAG_AT] != 0x55 || header[BOOT_FLAG_AT + 1] != 0xaa ||
-            memcmp(header + MAGIC_AT, "HdrS", 4) != 0) {
-                const char *guess = memcmp(header, "\177ELF", 4) == 0 ? "it is an ELF file; " : "";
-                return error_set(err, -ENOEXEC,
-                                 "not a bzImage: %sgive the kernel's arch/x86/boot/bzImage, or a vmlinuz",
-                                 guess);
-        }
-        unsigned int at = header[VERSION_AT] | (unsigned int)header[VERSION_AT + 1] << 8;
-        if (at == 0) {
-                *ret_release = strdup("");
-                return *ret_release ? 0 : error_oom(err);
-        }
-        int r = read_image_release(fd, VERSION_BASE + (uint64_t)at, ret_release);
-        return r < 0 ? error_errno(err, -r, "cannot read its version") : 0;
+        if (!head)
+                return error_oom(err);
+        ssize_t n = pread(fd, head, EIF_KERNEL_HEAD, 0);
+        if (n < 0)
+                return error_errno(err, errno, "cannot read it");
+        int r = eif_kernel_check(view_of(head, (size_t)n), 0, err);
+        if (r < 0)
+                return r;
+        char *release = eif_kernel_release(view_of(head, (size_t)n));
+        *ret_release = release ? release : strdup("");
+        return *ret_release ? 0 : error_oom(err);
 }
 
 /* --- its name --- */
@@ -405,7 +376,7 @@ static int open_image(const char *path, struct kernel *kernel, int *ret_folder, 
         if (!kernel->image_path)
                 return error_oom(err);
         if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-                return error_set(err, -ENOEXEC, "not a bzImage: not a file");
+                return error_set(err, -EBADMSG, "not a regular file; give a bzImage, or a folder with one");
         kernel->image_fd = take_fd(&fd);
         *ret_folder = take_fd(&folder);
         return 0;

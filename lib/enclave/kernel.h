@@ -31,7 +31,7 @@ struct kernel {
 };
 
 /* Opens the folder or bzImage at `path` and reads its modules.  *ret_kernel is the caller's, to be ended with
- * kernel_done(). -ENOEXEC where it is no bzImage, -ENOENT where a needed module is neither there nor built
+ * kernel_done(). -EBADMSG where it is no bzImage, -ENOENT where a needed module is neither there nor built
  * in, -EOPNOTSUPP where a module is compressed. */
 int kernel_open(const char *path, struct kernel *ret_kernel, struct error *err);
 

@@ -42,6 +42,7 @@ static void put_image(struct fixture *f, const char *name, const char *version)
         image[0x1ff] = 0xaa;
         memcpy(image + 0x202, (const uint8_t[]){'H', 'd', 'r', 'S'}, 4);
         image[0x20f] = version ? 0x01 : 0; /* 0x100 + 0x200 */
+        image[0x211] = 1;                  /* loaded high */
         if (version)
                 snprintf((char *)image + 0x300, 0x100, "%s", version);
         assert_int_equal(file_write_atomic(f->fd, name, view_of(image, sizeof(image)), 0644, NULL), 0);
@@ -168,8 +169,8 @@ static void test_what_is_no_kernel_is_refused(void **state)
 
         assert_int_equal(file_write_atomic(f->fd, "vmlinux", view_of(elf, sizeof(elf)), 0644, NULL), 0);
         put(f, "short", "x");
-        assert_refused(f, "vmlinux", -ENOEXEC, "it is an ELF file");
-        assert_refused(f, "short", -ENOEXEC, "too short for a bzImage");
+        assert_refused(f, "vmlinux", -EBADMSG, "an ELF file, perhaps vmlinux; x86_64 needs a bzImage");
+        assert_refused(f, "short", -EBADMSG, "x86_64 needs a bzImage");
         assert_refused(f, "nothing", -ENOENT, "cannot open");
         put(f, "release", "5.0\n");
         assert_refused(f, NULL, -EINVAL, "release says 5.0, but the kernel image is 6.1.0-9-cloud-amd64");
