@@ -27,4 +27,3 @@ int relay_add(struct relays *relays, int fd_a, int fd_b, struct error *err);
 
 /* Ends all of them. `ended` is not called. */
 void relays_done(struct relays *relays);
-#define cleanup_relays CLEANUP(relays_done)

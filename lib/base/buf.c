@@ -79,15 +79,6 @@ static int append_big_endian(struct buf *b, uint64_t value, size_t n)
         return buf_append(b, bytes, n);
 }
 
-static int append_little_endian(struct buf *b, uint64_t value, size_t n)
-{
-        uint8_t bytes[8];
-
-        for (size_t i = 0; i < n; i++)
-                bytes[i] = (uint8_t)(value >> (8 * i));
-        return buf_append(b, bytes, n);
-}
-
 int buf_append_be16(struct buf *b, uint16_t value)
 {
         return append_big_endian(b, value, 2);
@@ -96,21 +87,6 @@ int buf_append_be16(struct buf *b, uint16_t value)
 int buf_append_be32(struct buf *b, uint32_t value)
 {
         return append_big_endian(b, value, 4);
-}
-
-int buf_append_be64(struct buf *b, uint64_t value)
-{
-        return append_big_endian(b, value, 8);
-}
-
-int buf_append_le32(struct buf *b, uint32_t value)
-{
-        return append_little_endian(b, value, 4);
-}
-
-int buf_append_le64(struct buf *b, uint64_t value)
-{
-        return append_little_endian(b, value, 8);
 }
 
 int buf_printf(struct buf *b, const char *format, ...)

@@ -42,9 +42,6 @@ int buf_append_string(struct buf *b, const char *s);
 int buf_append_byte(struct buf *b, uint8_t byte);
 int buf_append_be16(struct buf *b, uint16_t value);
 int buf_append_be32(struct buf *b, uint32_t value);
-int buf_append_be64(struct buf *b, uint64_t value);
-int buf_append_le32(struct buf *b, uint32_t value);
-int buf_append_le64(struct buf *b, uint64_t value);
 int buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Drops the first n bytes (n <= b->n), keeping the rest. */

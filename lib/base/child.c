@@ -194,8 +194,3 @@ void child_kill(struct child *child)
         (void)kill(child->pid, SIGKILL);
         (void)child_wait(child, &status);
 }
-
-int child_exit_status(int wait_status)
-{
-        return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
-}

@@ -46,9 +46,5 @@ int child_start(const struct child_spec *spec, struct child *ret_child, struct e
 /* Waits for the end and reaps. *ret_status is as waitpid(2) gives it. 0 or -errno. */
 int child_wait(struct child *child, int *ret_status);
 
-/* SIGKILL, reap, close. Safe on CHILD_NONE; the cleanup of cleanup_child. */
+/* SIGKILL, reap, close. Safe on CHILD_NONE. */
 void child_kill(struct child *child);
-#define cleanup_child __attribute__((cleanup(child_kill)))
-
-/* The shell's exit status for a wait status: exit code, or 128 + signal. */
-int child_exit_status(int wait_status);

@@ -126,9 +126,3 @@ int hash_thread_copy(struct hash_thread *t, struct hash *ret_h)
         hash_thread_wait(t);
         return hash_copy(&t->hash, ret_h);
 }
-
-int hash_thread_final(struct hash_thread *t, struct digest *ret_digest)
-{
-        hash_thread_wait(t);
-        return hash_final(&t->hash, ret_digest);
-}

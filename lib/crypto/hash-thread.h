@@ -32,6 +32,3 @@ void hash_thread_wait(struct hash_thread *thread);
 
 /* Begins *ret_h with the state after all bytes so far. Errors as hash_copy(). */
 int hash_thread_copy(struct hash_thread *thread, struct hash *ret_h);
-
-/* The result. Errors as hash_final(). */
-int hash_thread_final(struct hash_thread *thread, struct digest *ret_digest);

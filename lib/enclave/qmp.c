@@ -12,8 +12,6 @@ static const struct {
         enum qmp_event event;
 } events[] = {
         {"SHUTDOWN", QMP_EVENT_SHUTDOWN},
-        {"RESET", QMP_EVENT_RESET},
-        {"STOP", QMP_EVENT_STOP},
         {"GUEST_PANICKED", QMP_EVENT_GUEST_PANICKED},
 };
 
@@ -49,11 +47,9 @@ int qmp_decode(struct view line, struct qmp_message *ret_message, struct error *
         } else if ((value = json_object_get(json, "event"))) {
                 if (!json_is_string(value))
                         return error_set(err, -EBADMSG, "QMP: an event without a name");
-                const json_t *data = json_object_get(json, "data");
                 message.kind = QMP_EVENT;
                 message.event = event_of(json_string_value(value));
-                message.by_guest = json_is_true(json_object_get(data, "guest"));
-                copy_text(data, "reason", message.text);
+                copy_text(json_object_get(json, "data"), "reason", message.text);
         } else if ((value = json_object_get(json, "error"))) {
                 message.kind = QMP_ERROR;
                 copy_text(value, "desc", message.text);

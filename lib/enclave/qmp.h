@@ -11,8 +11,6 @@
 #include "lib/base/buf.h"
 #include "lib/base/error.h"
 
-#include <stdbool.h>
-
 enum {
         QMP_LINE_MAX = 65536,
         QMP_TEXT_MAX = 128,
@@ -28,8 +26,6 @@ enum qmp_kind {
 
 enum qmp_event {
         QMP_EVENT_SHUTDOWN,       /* the machine ended; QEMU follows */
-        QMP_EVENT_RESET,          /* the machine started over */
-        QMP_EVENT_STOP,           /* the machine is paused */
         QMP_EVENT_GUEST_PANICKED, /* the guest's kernel said so */
         QMP_EVENT_OTHER,
 };
@@ -37,7 +33,6 @@ enum qmp_event {
 struct qmp_message {
         enum qmp_kind kind;
         enum qmp_event event;
-        bool by_guest;           /* SHUTDOWN, RESET: the guest asked for it */
         char text[QMP_TEXT_MAX]; /* printable ASCII, may be "" */
 };
 

@@ -40,7 +40,6 @@ static void test_conversation_with_qemu_is_understood(void **state)
         assert_int_equal(qmp_next(&b, &message, NULL), 1);
         assert_int_equal(message.kind, QMP_EVENT);
         assert_int_equal(message.event, QMP_EVENT_SHUTDOWN);
-        assert_true(message.by_guest);
         assert_string_equal(message.text, "guest-shutdown");
         assert_int_equal(qmp_next(&b, &message, NULL), 0);
         assert_int_equal(b.n, 0);

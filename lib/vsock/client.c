@@ -11,7 +11,6 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -272,18 +271,5 @@ int vsock_accept(int listen_fd, int timeout_ms, int *ret_fd, uint32_t *ret_peer_
                 return error_errno(err, errno, "accept");
         *ret_fd = fd;
         *ret_peer_cid = peer.any.sa_family == AF_VSOCK ? peer.vm.svm_cid : 0;
-        return 0;
-}
-
-int vsock_local_cid(uint32_t *ret_cid, struct error *err)
-{
-        unsigned int cid = 0;
-
-        cleanup_fd int fd = open("/dev/vsock", O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return error_errno(err, errno, "/dev/vsock");
-        if (ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid) < 0)
-                return error_errno(err, errno, "/dev/vsock");
-        *ret_cid = cid;
         return 0;
 }

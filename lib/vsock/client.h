@@ -40,6 +40,3 @@ void vsock_unlisten(const struct vsock_endpoint *endpoint, uint32_t port);
 /* Accepts from a socket of vsock_listen(), waiting at most `timeout_ms` (negative: for ever; -ETIMEDOUT).
  * *ret_peer_cid is the peer's CID, 0 where the socket is a Unix socket (its path says who it is). */
 int vsock_accept(int listen_fd, int timeout_ms, int *ret_fd, uint32_t *ret_peer_cid, struct error *err);
-
-/* The CID of the machine that this runs in (IOCTL_VM_SOCKETS_GET_LOCAL_CID on /dev/vsock). */
-int vsock_local_cid(uint32_t *ret_cid, struct error *err);
