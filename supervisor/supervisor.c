@@ -22,6 +22,7 @@
 #include "lib/base/fd.h"
 #include "lib/enclave/registry.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
@@ -427,7 +428,7 @@ static int make_vsock(struct supervisor *s, int *ret_fd, struct error *err)
         int r;
 
         if (s->parts.launch->kernel_vsock) {
-                *ret_fd = dup(s->parts.vsock_fd);
+                *ret_fd = fcntl(s->parts.vsock_fd, F_DUPFD_CLOEXEC, 0);
                 return *ret_fd < 0 ? error_errno(err, errno, "vsock") : guest_listen_on_kernel(s->guest, err);
         }
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
