@@ -89,7 +89,7 @@ void control_close(struct control *control)
         buf_done(&control->in);
 }
 
-int heartbeat(uint32_t cid, int milliseconds)
+int control_heartbeat(uint32_t cid, int milliseconds)
 {
         const uint8_t beat = GUEST_HEARTBEAT_BYTE;
         cleanup_fd int fd = -1;

@@ -37,4 +37,4 @@ void control_close(struct control *control);
 
 /* Sends the heartbeat to `cid` and waits for its echo, `milliseconds` at most for each step. 0, or -errno; -EPROTO on
  * another byte. */
-int heartbeat(uint32_t cid, int milliseconds);
+int control_heartbeat(uint32_t cid, int milliseconds);

@@ -73,10 +73,10 @@ static int step_load_modules(struct init *init, struct failure *f)
 /* Another host than ours. */
 static int require_heartbeat(struct init *init, uint32_t parent_cid, struct failure *f)
 {
-        int r = heartbeat(parent_cid, HEARTBEAT_REQUIRED_MS);
+        int r = control_heartbeat(parent_cid, HEARTBEAT_REQUIRED_MS);
 
         if (r < 0 && parent_cid != PARENT_CID_NITRO)
-                r = heartbeat(PARENT_CID_NITRO, HEARTBEAT_REQUIRED_MS);
+                r = control_heartbeat(PARENT_CID_NITRO, HEARTBEAT_REQUIRED_MS);
         if (r < 0)
                 return failure_set(f, -r, NULL,
                                    "reach the parent: nobody answers the heartbeat at CID %u or %d",
@@ -100,7 +100,7 @@ static int step_find_parent(struct init *init, struct failure *f)
                 control_close(&init->control);
                 return require_heartbeat(init, parent_cid, f);
         }
-        r = heartbeat(parent_cid, HEARTBEAT_MS);
+        r = control_heartbeat(parent_cid, HEARTBEAT_MS);
         if (r < 0)
                 log_debug(&init->log, "no heartbeat: %s", strerror(-r));
         return 0;

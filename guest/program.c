@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *environment_value(char *const *env, const char *name)
+const char *program_environment(char *const *env, const char *name)
 {
         size_t n = strlen(name);
 
@@ -122,7 +122,7 @@ static void execute_from(const char *search, char *const *argv, char *const *env
 
 int program_execute(char *const *argv, char *const *env, struct failure *f)
 {
-        const char *search = environment_value(env, "PATH");
+        const char *search = program_environment(env, "PATH");
 
         if (*argv[0] == '\0')
                 return failure_set(f, ENOENT, NULL, "execute the command: its name is empty");

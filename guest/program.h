@@ -8,7 +8,7 @@
 #define PROGRAM_DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* The value of `name` in env (NULL-terminated NAME=VALUE entries; may be NULL), or NULL. Belongs to env. */
-const char *environment_value(char *const *env, const char *name);
+const char *program_environment(char *const *env, const char *name);
 
 /* Executes argv[0] with argv and env.  A name without a slash is looked for in the PATH of `env`, not of init.
  * Returns only on failure: a negative errno, with *f set.  Where the file is there but its interpreter is not,

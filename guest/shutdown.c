@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/reboot.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -17,13 +18,13 @@ enum {
 };
 
 /* Sends `signal` to all others and reaps, for GRACE_MS at most. True where none is left. */
-static int end_all(int signal)
+static bool end_all(int signal)
 {
         const struct timespec step = {.tv_nsec = STEP_NS};
         sigset_t children;
 
         if (kill(-1, signal) < 0 && errno == ESRCH)
-                return 1;
+                return true;
         sigemptyset(&children);
         sigaddset(&children, SIGCHLD);
         for (int waited = 0; waited < GRACE_MS; waited += STEP_MS) {
@@ -31,10 +32,10 @@ static int end_all(int signal)
                 while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
                         ;
                 if (pid < 0 && errno == ECHILD)
-                        return 1;
+                        return true;
                 sigtimedwait(&children, NULL, &step);
         }
-        return 0;
+        return false;
 }
 
 _Noreturn void shutdown_machine(void)

@@ -67,10 +67,10 @@ static void test_environment_is_completed_not_replaced(void **state)
         guest_config_add_env(&config, "HOME=/mine", NULL);
         guest_config_add_env(&config, "PATHS=x", NULL);
         assert_int_equal(workload_complete_env(&config, &f), 0);
-        assert_string_equal(environment_value(config.env, "HOME"), "/mine");
-        assert_string_equal(environment_value(config.env, "HOSTNAME"), "web");
-        assert_string_equal(environment_value(config.env, "PATH"), PROGRAM_DEFAULT_PATH);
-        assert_null(environment_value(config.env, "HOM"));
+        assert_string_equal(program_environment(config.env, "HOME"), "/mine");
+        assert_string_equal(program_environment(config.env, "HOSTNAME"), "web");
+        assert_string_equal(program_environment(config.env, "PATH"), PROGRAM_DEFAULT_PATH);
+        assert_null(program_environment(config.env, "HOM"));
 }
 
 /* --- exec --- */

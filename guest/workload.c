@@ -67,7 +67,7 @@ static int add_env(struct guest_config *config, const char *name, const char *va
         cleanup_free char *entry = value ? string_printf("%s=%s", name, value) : NULL;
         struct error err = {0};
 
-        if (environment_value(config->env, name))
+        if (program_environment(config->env, name))
                 return 0;
         if (!entry)
                 return failure_set(f, ENOMEM, NULL, "set %s", name);

@@ -15,14 +15,14 @@ static int run(void *context, const struct cli_parsed *parsed)
         struct error err = {0};
 
         (void)parsed;
-        int r = interrupt_fd(&interrupt, &err);
+        int r = watch_interrupt(&interrupt, &err);
         if (r == 0)
                 r = enclaves_open(NULL, &enclaves, &err);
         if (r == 0)
                 r = enclave_console_open(enclaves, (uint32_t)qt_number(qt, ARG_ENCLAVE_ID), &console, &err);
         if (r < 0)
                 return qt_fail(qt, &err);
-        r = console_copy(console, interrupt, &err);
+        r = watch_console(console, interrupt, &err);
         /* Ctrl-C is how one leaves a console, and `| head` how one looks at its beginning. */
         return r == 0 || r == -ECANCELED || r == -EPIPE ? QT_OK : qt_fail(qt, &err);
 }

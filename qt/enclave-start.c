@@ -55,7 +55,7 @@ static int attach(struct enclaves *enclaves, uint32_t id, int interrupt, struct 
         cleanup_fd int console = -1;
         int r = enclave_console_open(enclaves, id, &console, err);
 
-        return r < 0 ? r : console_copy(console, interrupt, err);
+        return r < 0 ? r : watch_console(console, interrupt, err);
 }
 
 /* The workload's status as a shell has it. */
@@ -86,7 +86,7 @@ static int run(void *context, const struct cli_parsed *parsed)
         struct error err = {0};
 
         (void)parsed;
-        int r = interrupt_fd(&interrupt, &err);
+        int r = watch_interrupt(&interrupt, &err);
         if (r == 0)
                 r = enclaves_open(NULL, &enclaves, &err);
         if (r == 0)

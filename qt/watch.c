@@ -9,7 +9,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-int interrupt_fd(int *ret_fd, struct error *err)
+int watch_interrupt(int *ret_fd, struct error *err)
 {
         sigset_t signals;
 
@@ -62,14 +62,17 @@ static int show(struct shown *shown, bool more)
         return r;
 }
 
-int console_copy(int console, int cancel_fd, struct error *err)
+int watch_console(int console, int cancel_fd, struct error *err)
 {
         struct pollfd fds[2] = {{.fd = console, .events = POLLIN}, {.fd = cancel_fd, .events = POLLIN}};
         struct shown shown = {.terminal = isatty(STDOUT_FILENO)};
 
         for (;;) {
-                if (poll(fds, 2, -1) < 0 && errno != EINTR)
+                if (poll(fds, 2, -1) < 0) {
+                        if (errno == EINTR)
+                                continue;
                         return error_errno(err, errno, "cannot wait for the console");
+                }
                 if (fds[1].revents)
                         return -ECANCELED;
                 if (!fds[0].revents)
