@@ -75,14 +75,6 @@ static void pause_ms(unsigned ms)
                 ;
 }
 
-/* Texts of strangers, fit for a terminal. */
-static void make_printable(char *s)
-{
-        for (; *s; s++)
-                if ((unsigned char)*s < 0x20 || *s == 0x7f)
-                        *s = ' ';
-}
-
 /* The first error of a registry's reply ({"errors": [{"code", "message"}]}), or "". */
 static void reply_text(const struct http_response *response, char *ret_text, size_t size)
 {
@@ -98,7 +90,6 @@ static void reply_text(const struct http_response *response, char *ret_text, siz
                 message = json_string_value(json_object_get(root, "details"));
         if (message)
                 snprintf(ret_text, size, " (%.200s)", message);
-        make_printable(ret_text);
 }
 
 static int status_fault(const struct registry_source *s, const struct http_response *response,
