@@ -236,6 +236,27 @@ static json_t *evaluate_compare(struct evaluation *ev, const struct node *node, 
         return right ? compare(node->comparator, left, right) : NULL;
 }
 
+/* Takes a step for each value in `value`, as often as it is in there.  What a query makes may hold one value many times,
+ * twice as often with each `[@, @]`; whoever compares or writes it walks them all. */
+static bool spend_tree(struct evaluation *ev, const struct node *node, const json_t *value)
+{
+        json_t *owner = (json_t *)(uintptr_t)value; /* jansson's iterators want it; nothing is changed */
+        json_t *element;
+        size_t i;
+
+        if (!jmespath_spend(ev, node, 1))
+                return false;
+        json_array_foreach (value, i, element) {
+                if (!spend_tree(ev, node, element))
+                        return false;
+        }
+        for (void *it = json_object_iter(owner); it; it = json_object_iter_next(owner, it)) {
+                if (!spend_tree(ev, node, json_object_iter_value(it)))
+                        return false;
+        }
+        return true;
+}
+
 static json_t *evaluate_multi_list(struct evaluation *ev, const struct node *node, json_t *value)
 {
         cleanup_json json_t *result = json_array();
@@ -249,7 +270,7 @@ static json_t *evaluate_multi_list(struct evaluation *ev, const struct node *nod
                 if (json_array_append_new(result, item) < 0)
                         return jmespath_no_memory(ev, node);
         }
-        return take_pointer(&result);
+        return spend_tree(ev, node, result) ? take_pointer(&result) : NULL;
 }
 
 static json_t *evaluate_multi_hash(struct evaluation *ev, const struct node *node, json_t *value)
@@ -267,7 +288,7 @@ static json_t *evaluate_multi_hash(struct evaluation *ev, const struct node *nod
         }
         if (json_array_append(ev->made, result) < 0)
                 return jmespath_no_memory(ev, node);
-        return take_pointer(&result);
+        return spend_tree(ev, node, result) ? take_pointer(&result) : NULL;
 }
 
 json_t *jmespath_evaluate(struct evaluation *ev, const struct node *node, json_t *value)

@@ -125,7 +125,7 @@ static void a_chain_too_deep_for_the_stack_is_refused(void **state)
         assert_int_equal(jmespath_compile(buf_string(&text), &query, &problem, &err), -E2BIG);
 }
 
-static void endless_work_is_refused(void **state)
+static void refuse_repeated(const char *part)
 {
         cleanup_jmespath struct jmespath *query = NULL;
         cleanup_buf struct buf text = buf_with_max(JMESPATH_LENGTH_MAX);
@@ -134,14 +134,27 @@ static void endless_work_is_refused(void **state)
         json_t *result = NULL;
         struct error err;
 
-        (void)state;
         for (int i = 0; i < 60; i++)
-                buf_append_string(&text, "[@,@][]|");
+                buf_append_string(&text, part);
         buf_append_string(&text, "@");
         assert_int_equal(jmespath_compile(buf_string(&text), &query, &problem, &err), 0);
         assert_int_equal(jmespath_search(query, value, &result, NULL, &problem, &err), -E2BIG);
         assert_int_equal(problem.class, JMESPATH_LIMIT);
         assert_null(result);
+}
+
+static void endless_work_is_refused(void **state)
+{
+        (void)state;
+        refuse_repeated("[@,@][]|");
+}
+
+/* Small in memory, for each list holds one value twice, and without end for whoever writes it. */
+static void results_that_only_sharing_keeps_small_are_refused(void **state)
+{
+        (void)state;
+        refuse_repeated("[@,@]|");
+        refuse_repeated("{a:@,b:@}|");
 }
 
 static void objects_written_in_the_query_are_told(void **state)
@@ -166,6 +179,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(messages_name_the_place_in_characters),
                 cmocka_unit_test(a_chain_too_deep_for_the_stack_is_refused),
                 cmocka_unit_test(endless_work_is_refused),
+                cmocka_unit_test(results_that_only_sharing_keeps_small_are_refused),
                 cmocka_unit_test(objects_written_in_the_query_are_told),
         };
         case_files = argv + (argc > 1);
