@@ -53,9 +53,10 @@ static void add_machine(struct args *args, const struct machine_spec *spec)
         add(args, "%u", spec->cpus);
         add(args, "-m");
         add(args, "%uM", spec->mem_mib);
-        /* Shared, because a vhost-user device reads and writes the guest's memory from its own process. */
+        /* Shared, because a vhost-user device reads and writes the guest's memory from its own process; in no core
+         * dump, and merged with nobody's pages, by which others could tell what is in them. */
         add(args, "-object");
-        add(args, "memory-backend-memfd,id=m0,size=%uM,share=on", spec->mem_mib);
+        add(args, "memory-backend-memfd,id=m0,size=%uM,share=on,dump=off,merge=off", spec->mem_mib);
 }
 
 static void add_devices(struct args *args, const struct machine_spec *spec)
@@ -106,7 +107,7 @@ int qemu_args_build(const struct machine_spec *spec, char ***ret_argv, struct er
 
         if (!args.argv)
                 return error_oom(err);
-        add(&args, "qemu-system-x86_64");
+        add(&args, QEMU_PROGRAM);
         add(&args, "-name");
         add(&args, "enclave-%" PRIu32, spec->id);
         add(&args, "-nodefaults");

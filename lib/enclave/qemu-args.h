@@ -6,6 +6,9 @@
 
 #include "lib/enclave/backend.h"
 
+/* Looked up in PATH. */
+#define QEMU_PROGRAM "qemu-system-x86_64"
+
 /* The numbers that the inherited descriptors have in QEMU. */
 enum {
         QEMU_FD_KERNEL = 3,

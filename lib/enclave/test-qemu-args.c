@@ -56,7 +56,8 @@ static void test_kvm_machine_with_our_device(void **state)
         assert_string_equal(value_of(argv, "-cpu"), "host");
         assert_string_equal(value_of(argv, "-smp"), "3");
         assert_string_equal(value_of(argv, "-m"), "300M");
-        assert_string_equal(value_of(argv, "-object"), "memory-backend-memfd,id=m0,size=300M,share=on");
+        assert_string_equal(value_of(argv, "-object"),
+                            "memory-backend-memfd,id=m0,size=300M,share=on,dump=off,merge=off");
         assert_string_equal(value_of(argv, "-device"), "vhost-user-vsock-device,chardev=vsock");
         assert_true(has(argv, "socket,id=vsock,fd=7"));
         assert_string_equal(value_of(argv, "-kernel"), "/proc/self/fd/3");
