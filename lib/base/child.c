@@ -114,7 +114,9 @@ static int prepare_child(const struct child_spec *spec, pid_t parent, int *statu
                 else if (getppid() != parent)
                         r = -ESRCH; /* it went before the request was in force */
         }
-        return r == 0 ? reset_signals() : r;
+        if (r == 0)
+                r = reset_signals();
+        return r == 0 && spec->confine ? spec->confine(spec->confine_user) : r;
 }
 
 static void __attribute__((noreturn)) run_child(const struct child_spec *spec, pid_t parent, int status_fd)

@@ -31,6 +31,9 @@ struct child_spec {
         size_t n_groups;
         bool die_with_parent; /* SIGKILL when the starting thread ends */
         bool new_session;
+        int (*confine)(
+                void *user); /* or NULL: called last before the program is executed; 0, or -errno to give up */
+        void *confine_user;
 };
 
 struct child {

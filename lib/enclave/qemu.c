@@ -4,7 +4,7 @@
  *
  * Theory of operation.  QEMU gets all it needs as inherited descriptors (qemu-args.h): it opens no file of ours by
  * name, needs no right on our folders, and where we are root it runs as somebody who has none.  Its own seccomp filter
- * keeps it from starting anything.  It is killed by the kernel when the supervisor ends, however that happens.
+ * keeps it from starting anything, and before it begins it gives up what no machine needs (qemu-confine.h).  It is killed by the kernel when the supervisor ends, however that happens.
  *
  * The machine has ended when the process has: pidfd readable.  What QMP and standard error said before then explains
  * why.  quit() asks by QMP; kill() doesn't ask.
@@ -12,6 +12,7 @@
 #include "lib/enclave/backend.h"
 #include "lib/enclave/host.h"
 #include "lib/enclave/qemu-args.h"
+#include "lib/enclave/qemu-confine.h"
 #include "lib/enclave/qemu-user.h"
 #include "lib/enclave/qmp.h"
 #include "lib/enclave/tsc.h"
@@ -221,6 +222,7 @@ static int spawn(struct machine *machine, const struct machine_spec *spec, int q
                 {spec->console_fd, QEMU_FD_CONSOLE}, {qmp_fd, QEMU_FD_QMP},
                 {spec->vsock_fd, QEMU_FD_VSOCK},     {spec->initrd_fd, QEMU_FD_INITRD},
         };
+        cleanup_free char *home = qemu_home();
         struct machine_spec told = *spec;
 
         if (spec->isolation == ENCLAVE_ISOLATION_EMULATED && spec->tsc_khz == 0)
@@ -240,6 +242,8 @@ static int spawn(struct machine *machine, const struct machine_spec *spec, int q
                 .n_groups = user.n_groups,
                 .die_with_parent = true,
                 .new_session = true,
+                .confine = qemu_confine,
+                .confine_user = home,
         };
         r = child_start(&child, &machine->child, err);
         if (r == -ENOENT)

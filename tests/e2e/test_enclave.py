@@ -73,7 +73,10 @@ class Runner:
         return found
 
     def qemu(self):
-        return next(pid for pid, line in self.processes().items() if b"qemu-system" in line[0])
+        return self.qemus()[0]
+
+    def qemus(self):
+        return [pid for pid, line in self.processes().items() if b"qemu-system" in line[0]]
 
     def nothing_is_left(self):
         wait_for(lambda: not self.processes(), "the end of supervisor and QEMU")
@@ -132,6 +135,39 @@ def test_start_runs_the_workload_and_stop_leaves_nothing(runner, made):
     runner.run("stop", 0, 20000)
     assert console.communicate(timeout=60)[0].replace("\r", "").find("\nbye\n") > 0
     assert runner.find(0) is None
+    runner.nothing_is_left()
+
+
+def status_of(pid):
+    return dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+
+
+def test_qemu_has_nothing_but_what_it_was_given(runner, made):
+    server = made("server", SERVER)
+    runner.start(server)
+    runner.start(server)
+    users = set()
+    for pid in runner.qemus():
+        status = status_of(pid)
+        assert (status["Seccomp"], status["NoNewPrivs"], status["CapEff"]) == ("2", "1", "0" * 16)
+        # ours and QEMU's own
+        assert int(status["Seccomp_filters"]) >= 2
+        users.add(status["Uid"])
+        opened = {os.readlink(f"/proc/{pid}/fd/{n}").split(":")[0] for n in os.listdir(f"/proc/{pid}/fd")}
+        files = {name for name in opened if name.startswith("/")}
+        assert opened - files <= {"anon_inode", "pipe", "socket"}
+        assert all(name in ("/dev/null", "/dev/kvm") or name.startswith("/memfd") or name.endswith(" (deleted)")
+                   for name in files), files
+        environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        assert {entry.split(b"=")[0] for entry in environment if entry} == {b"PATH", b"LC_ALL", b"COFFER_STATE_DIR"}
+        cmdline = pathlib.Path(f"/proc/{pid}/smaps").read_text()
+        memory = [block for block in cmdline.split("\n7f") if "memory-backend-memfd" in block.split("\n")[0]]
+        assert memory and all(" dd" in block.split("VmFlags:")[1] for block in memory), "guest memory in core dumps"
+    if os.geteuid() == 0:
+        assert len(users) == 2, "each as a user of its own"
+        assert all(int(user) >= 0x70000000 for one in users for user in one.split())
+    runner.run("stop", 0, 0)
+    runner.run("stop", 1, 0)
     runner.nothing_is_left()
 
 

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sandbox.h - what a process gives up before it runs a program that may fall to its input.
+ *
+ * The calls are for the child between fork() and exec().  They set no_new_privs, last for ever and pass on to all
+ * descendants.  Where the kernel lacks a facility they answer -ENOSYS or -EOPNOTSUPP, and the caller decides.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A file, or a folder with all in it, that may still be opened. */
+struct sandbox_path {
+        const char *path; /* NULL: `fd`; where it does not exist it is left out */
+        int fd;
+        bool execute; /* programs in it may be run, too */
+        bool write;
+};
+
+/* From now on only these can be opened, whatever their modes allow; no file can be made or removed, no TCP port bound or
+ * dialled, and no process outside traced or (where the kernel knows how) signalled.  Descriptors that are open stay usable.
+ * By Landlock.  0 or -errno. */
+int sandbox_restrict_files(const struct sandbox_path *paths, size_t n);
+
+/* From now on the calls fail with EPERM that make or name a socket, reach into other processes or drive parts of the
+ * kernel that no machine needs (bpf, io_uring, keyrings, namespaces, performance counters).  By seccomp.  0 or -errno. */
+int sandbox_deny_calls(void);

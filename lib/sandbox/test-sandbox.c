@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "lib/sandbox/sandbox.h"
+
+#include "lib/base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Exit status of a child whose kernel lacks the facility. */
+enum { LACKING = 77 };
+
+/* Runs it in a process of its own. */
+static int in_child(int (*test)(void))
+{
+        int status = -1;
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0)
+                _exit(test());
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        return WEXITSTATUS(status);
+}
+
+static bool can_open(const char *path, int flags)
+{
+        int fd = open(path, flags | O_CLOEXEC, 0600);
+
+        if (fd >= 0)
+                close(fd);
+        return fd >= 0;
+}
+
+static char folder[] = "/tmp/test-sandbox-XXXXXX";
+static char file[64];
+
+static int restricted_files(void)
+{
+        int kept = open("/etc/hostname", O_RDONLY | O_CLOEXEC);
+
+        const struct sandbox_path paths[] = {
+                {.path = "/usr", .execute = true},
+                {.path = "/nonexistent"},
+                {.path = "/dev/null", .write = true},
+                {.fd = kept >= 0 ? kept : STDIN_FILENO},
+        };
+        int r = sandbox_restrict_files(paths, ARRAY_SIZE(paths) - (kept < 0));
+        if (r == -ENOSYS || r == -EOPNOTSUPP)
+                return LACKING;
+        if (r < 0)
+                return 3;
+        if (can_open(file, O_RDONLY) || can_open(file, O_WRONLY) || unlink(file) == 0 || rmdir(folder) == 0)
+                return 4;
+        if (can_open("/etc/passwd", O_RDONLY) || can_open("/root", O_RDONLY | O_DIRECTORY))
+                return 5;
+        if (!can_open("/usr", O_RDONLY | O_DIRECTORY) || can_open("/usr/new", O_WRONLY | O_CREAT))
+                return 6;
+        if (!can_open("/dev/null", O_RDWR))
+                return 7;
+        if (kept >= 0 && !can_open("/etc/hostname", O_RDONLY))
+                return 8;
+        return 0;
+}
+
+static void only_listed_files_can_be_opened(void **state)
+{
+        (void)state;
+        assert_non_null(mkdtemp(folder));
+        snprintf(file, sizeof(file), "%s/file", folder);
+        assert_true(can_open(file, O_WRONLY | O_CREAT));
+        int result = in_child(restricted_files);
+        assert_int_equal(unlink(file), 0);
+        assert_int_equal(rmdir(folder), 0);
+        if (result == LACKING)
+                skip();
+        assert_int_equal(result, 0);
+}
+
+static int denied_calls(void)
+{
+        int r = sandbox_deny_calls();
+        int pair[2];
+
+        if (r == -ENOSYS || r == -EINVAL)
+                return LACKING;
+        if (r < 0)
+                return 1;
+        if (socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0 || errno != EPERM)
+                return 2;
+        if (socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) >= 0 || errno != EPERM)
+                return 3;
+        if (syscall(SYS_ptrace, 0, 0, 0, 0) >= 0 || errno != EPERM)
+                return 4;
+        if (syscall(SYS_process_vm_readv, getppid(), NULL, 0, NULL, 0, 0) >= 0 || errno != EPERM)
+                return 5;
+        if (syscall(SYS_open_by_handle_at, -1, NULL, 0) >= 0 || errno != EPERM)
+                return 6;
+        /* What isn't in the list works. */
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 || getppid() <= 0)
+                return 7;
+        return 0;
+}
+
+static void sockets_and_other_processes_are_out_of_reach(void **state)
+{
+        (void)state;
+        int result = in_child(denied_calls);
+        if (result == LACKING)
+                skip();
+        assert_int_equal(result, 0);
+}
+
+#ifdef __x86_64__
+static int second_names(void)
+{
+        if (sandbox_deny_calls() < 0)
+                return LACKING;
+        /* x32's number of getpid(). */
+        return syscall(0x40000000 | SYS_getpid) >= 0 || errno != EPERM;
+}
+
+static void calls_have_no_second_name(void **state)
+{
+        (void)state;
+        int result = in_child(second_names);
+        if (result == LACKING)
+                skip();
+        assert_int_equal(result, 0);
+}
+#endif
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(only_listed_files_can_be_opened),
+                cmocka_unit_test(sockets_and_other_processes_are_out_of_reach),
+#ifdef __x86_64__
+                cmocka_unit_test(calls_have_no_second_name),
+#endif
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
