@@ -2,16 +2,16 @@
 /*
  * bridge.c - streams between two sockets, many at a time, in one thread that must never wait.
  *
- * Theory of operation.  A connection has two ends, 0 the accepted one and 1 the TCP one, and two directions; direction i
- * carries from end i to end 1-i.  A direction reads into the bridge's one scratch buffer and writes what it got.
- * What the other end doesn't take becomes `pending`, in memory of the direction's own, and nothing more is read until
- * that is gone: so a slow reader slows its own writer (back-pressure), and memory is bounded by one scratch buffer per
- * direction that is stuck.  An end of input is passed on as an end of output (half-close) once nothing is pending;
- * the connection is over when both directions are.  An error ends both, and is passed on as a reset, since an orderly
- * end would make a cut stream look whole.
+ * Theory of operation.  A connection has two ends, 0 the accepted one and 1 the TCP one, and two directions;
+ * direction i carries from end i to end 1-i.  A direction reads into the bridge's one scratch buffer and
+ * writes what it got. What the other end doesn't take becomes `pending`, in memory of the direction's own,
+ * and nothing more is read until that is gone: so a slow reader slows its own writer (back-pressure), and
+ * memory is bounded by one scratch buffer per direction that is stuck.  An end of input is passed on as an
+ * end of output (half-close) once nothing is pending; the connection is over when both directions are.  An
+ * error ends both, and is passed on as a reset, since an orderly end would make a cut stream look whole.
  *
- * An end that nothing is wanted of isn't watched at all: epoll tells hang-ups even to those who don't ask, again and
- * again.
+ * An end that nothing is wanted of isn't watched at all: epoll tells hang-ups even to those who don't ask,
+ * again and again.
  */
 #include "guest/bridge.h"
 
@@ -187,7 +187,8 @@ static int flush_pending(struct direction *d, int to)
         return 0;
 }
 
-/* Moves what there is, until the source has no more now, the target is full, or it is another stream's turn. */
+/* Moves what there is, until the source has no more now, the target is full, or it is another stream's
+ * turn. */
 static int pump(struct bridge *bridge, struct direction *d, int from, int to)
 {
         for (int i = 0; i < ROUNDS_MAX && !has_pending(d); i++) {

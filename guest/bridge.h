@@ -18,8 +18,8 @@ struct bridge_options {
 int bridge_new(struct loop *loop, const struct log *log, const struct bridge_options *options,
                struct bridge **ret_bridge, struct error *err);
 
-/* Connects each stream that listen_fd accepts to 127.0.0.1:port, or [::1]:port where that refuses.  listen_fd is
- * non-blocking, and the bridge's from now on, even where this fails. */
+/* Connects each stream that listen_fd accepts to 127.0.0.1:port, or [::1]:port where that refuses.  listen_fd
+ * is non-blocking, and the bridge's from now on, even where this fails. */
 int bridge_add(struct bridge *bridge, int listen_fd, uint16_t port, struct error *err);
 
 /* Ends all connections and closes the listening sockets. NULL-safe. */

@@ -2,13 +2,14 @@
 /*
  * enclave-init.c - PID 1 of an enclave virtual machine.
  *
- * Theory of operation.  The kernel starts this program as /init of the bootstrap ramdisk; the image lies beside it in
- * /rootfs.  STEPS below is all that it does, in order.  Each step either succeeds or says why not, in the terms of the
- * FAILED message; the parent gets that, the console too, and the machine ends.  PID 1 returning would be a kernel panic.
+ * Theory of operation.  The kernel starts this program as /init of the bootstrap ramdisk; the image lies
+ * beside it in /rootfs.  STEPS below is all that it does, in order.  Each step either succeeds or says why
+ * not, in the terms of the FAILED message; the parent gets that, the console too, and the machine ends.  PID
+ * 1 returning would be a kernel panic.
  *
  * Who the parent is decides how strict init is:
  *   our supervisor     the control channel is connected; the heartbeat is best effort
- *   another host       there is vsock but no control channel: the heartbeat must be answered, as AWS Nitro's hosts do
+ *   another host       there is vsock but no control channel: the heartbeat must be answered, as by AWS Nitro
  *   none               there is no vsock: the console is all there is
  */
 #include "lib/base/fd.h"

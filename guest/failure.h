@@ -2,7 +2,8 @@
 /*
  * failure.h - why the workload doesn't run, in the three parts that the FAILED message has.
  *
- * Reads as "cannot STAGE: PATH: strerror(ERRNUM)", so a stage is a phrase that follows "cannot", such as "mount proc".
+ * Reads as "cannot STAGE: PATH: strerror(ERRNUM)", so a stage is a phrase that follows "cannot", such as
+ * "mount proc".
  */
 #pragma once
 
@@ -14,8 +15,8 @@ struct failure {
         char path[GUEST_PATH_MAX + 1]; /* "" where none fits */
 };
 
-/* Sets all three; `path` may be NULL, errnum is a positive errno or 0.  Returns -errnum, or -EINVAL where that is 0, so
- * that `return failure_set(...)` reads well. */
+/* Sets all three; `path` may be NULL, errnum is a positive errno or 0.  Returns -errnum, or -EINVAL where
+ * that is 0, so that `return failure_set(...)` reads well. */
 int failure_set(struct failure *f, int errnum, const char *path, const char *stage, ...)
         __attribute__((format(printf, 4, 5)));
 

@@ -11,8 +11,8 @@
 
 struct pid1;
 
-/* Gets ready to learn of ended children: from here on SIGCHLD is blocked, and none is missed. `control` and `log` must
- * outlive it; free with pid1_free(). */
+/* Gets ready to learn of ended children: from here on SIGCHLD is blocked, and none is missed. `control` and
+ * `log` must outlive it; free with pid1_free(). */
 int pid1_new(struct loop *loop, struct control *control, const struct log *log, struct pid1 **ret_pid1,
              struct error *err);
 

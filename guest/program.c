@@ -100,8 +100,8 @@ static void execute_file(const char *path, char *const *argv, char *const *env, 
         failure_set(f, errnum, interpreter, "execute %.150s: the image lacks its interpreter", path);
 }
 
-/* Tries each folder of `search`.  As shells do, the first file that can't be executed is what is told, and the search
- * goes on behind one that isn't permitted. */
+/* Tries each folder of `search`.  As shells do, the first file that can't be executed is what is told, and
+ * the search goes on behind one that isn't permitted. */
 static void execute_from(const char *search, char *const *argv, char *const *env, struct failure *f)
 {
         for (;;) {

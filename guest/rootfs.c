@@ -2,12 +2,14 @@
 /*
  * rootfs.c - the ways of file systems in an enclave.
  *
- * Theory of operation.  The kernel unpacks all ramdisks into one file system, its rootfs, which can be neither unmounted
- * nor pivoted away.  So the image's tree, which lies in /rootfs there, is bound on itself to become a mount, and moved
- * over "/".  What lies beneath, init's own file included, was removed before or is out of reach.
+ * Theory of operation.  The kernel unpacks all ramdisks into one file system, its rootfs, which can be
+ * neither unmounted nor pivoted away.  So the image's tree, which lies in /rootfs there, is bound on itself
+ * to become a mount, and moved over "/".  What lies beneath, init's own file included, was removed before or
+ * is out of reach.
  *
- * That file system is a tmpfs of half the memory.  Nothing else wants the memory, so it may take nine tenths: the
- * remaining tenth is what the kernel needs to kill a program that asks for too much, instead of standing still.
+ * That file system is a tmpfs of half the memory.  Nothing else wants the memory, so it may take nine tenths:
+ * the remaining tenth is what the kernel needs to kill a program that asks for too much, instead of standing
+ * still.
  */
 #include "guest/rootfs.h"
 

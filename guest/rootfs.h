@@ -14,7 +14,7 @@ int rootfs_prepare(struct failure *f);
 /* Makes /rootfs the root of init and all that come after it. The first mounts are gone then. */
 int rootfs_enter(struct failure *f);
 
-/* Mounts /proc, /sys, /dev and what belongs below them, makes the links and folders that programs expect, and hides
- * nothing that the image brings: /run and /tmp are only made where missing, as all of the root is in memory anyway.
- * Without /proc or /dev it fails; the rest is a warning, as not every kernel has all of it. */
+/* Mounts /proc, /sys, /dev and what belongs below them, makes the links and folders that programs expect, and
+ * hides nothing that the image brings: /run and /tmp are only made where missing, as all of the root is in
+ * memory anyway. Without /proc or /dev it fails; the rest is a warning, as not every kernel has all of it. */
 int rootfs_mount(const struct log *log, struct failure *f);

@@ -163,8 +163,8 @@ static void test_both_directions_and_half_close(void **state)
         tear_down(&f);
 }
 
-/* Sends until the bridge takes no more; the bytes it took.  Much is sent at a time, so that the bridge finds more to read
- * when it meets a target that is full. */
+/* Sends until the bridge takes no more; the bytes it took.  Much is sent at a time, so that the bridge finds
+ * more to read when it meets a target that is full. */
 static size_t fill(struct fixture *f, int fd)
 {
         static const uint8_t block[65536];

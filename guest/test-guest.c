@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test-guest.c - what of init can be tried without a machine of its own: command line, home folders, exec's reasons. */
+/* test-guest.c - what of init can be tried without a machine of its own: command line, home folders, exec's
+ * reasons. */
 #include "guest/control.h"
 #include "guest/program.h"
 #include "guest/settings.h"

@@ -2,8 +2,9 @@
 /*
  * workload.c - start the image's command, and know that it started.
  *
- * The child holds the writing end of a close-on-exec pipe.  A successful exec closes it: the parent reads its end.  What
- * fails before that is written into it as a whole struct failure, between two halves of one program.
+ * The child holds the writing end of a close-on-exec pipe.  A successful exec closes it: the parent reads its
+ * end.  What fails before that is written into it as a whole struct failure, between two halves of one
+ * program.
  */
 #include "guest/workload.h"
 

@@ -6,8 +6,8 @@
  *     --eif        [Required] : ...
  *     --kernel                : ...
  *
- * All names of a command share one column, global arguments included; summaries are wrapped at 100 columns and go
- * on below themselves.
+ * All names of a command share one column, global arguments included; summaries are wrapped at 100 columns
+ * and go on below themselves.
  */
 #include "qt/cli.h"
 

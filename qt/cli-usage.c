@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cli-usage.c - usage lines and errors as argparse writes them: wrapped at 78 columns, going on below the first
- * argument.
+ * cli-usage.c - usage lines and errors as argparse writes them: wrapped at 78 columns, going on below the
+ * first argument.
  */
 #include "qt/cli.h"
 

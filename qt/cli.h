@@ -2,9 +2,10 @@
 /*
  * cli.h - a command line as tables: parsing, help, usage lines and errors all come from the same rows.
  *
- * The rules are those of Python's argparse under Microsoft's knack, which QingTian's `qt` is made with: global
- * arguments work anywhere, `--name value` and `--name=value` are the same, a name may be cut short as long as it
- * is clear, help has knack's columns.  Nothing here prints: texts go to a buffer, and the outcome says where to.
+ * The rules are those of Python's argparse under Microsoft's knack, which QingTian's `qt` is made with:
+ * global arguments work anywhere, `--name value` and `--name=value` are the same, a name may be cut short as
+ * long as it is clear, help has knack's columns.  Nothing here prints: texts go to a buffer, and the outcome
+ * says where to.
  */
 #pragma once
 
@@ -94,8 +95,8 @@ enum cli_outcome {
         CLI_ERROR,   /* the text is an error: stderr, status 2 */
 };
 
-/* Parses argv (argv[0] is skipped).  *ret_parsed is always set, as far as it got; end it with cli_parsed_done().
- * Text for people is appended to `text`. */
+/* Parses argv (argv[0] is skipped).  *ret_parsed is always set, as far as it got; end it with
+ * cli_parsed_done(). Text for people is appended to `text`. */
 enum cli_outcome cli_parse(const struct cli_program *program, int argc, char *const *argv,
                            struct cli_parsed *ret_parsed, struct buf *text);
 

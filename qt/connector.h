@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * connector.h - connects to ports in an enclave without stopping the event loop: a few threads wait for the answers.
+ * connector.h - connects to ports in an enclave without stopping the event loop: a few threads wait for the
+ * answers.
  */
 #pragma once
 
@@ -21,11 +22,12 @@ struct connection {
 
 struct connector;
 
-/* Starts the threads for one enclave.  `endpoint` must stay as long as the process.  The connector is never freed: its
- * threads end with the process. */
+/* Starts the threads for one enclave.  `endpoint` must stay as long as the process.  The connector is never
+ * freed: its threads end with the process. */
 int connector_new(const struct vsock_endpoint *endpoint, struct connector **ret_connector, struct error *err);
 
-/* Asks for a connection to `port` on behalf of `client`, which comes back in a struct connection. 0 or -ENOMEM. */
+/* Asks for a connection to `port` on behalf of `client`, which comes back in a struct connection. 0 or
+ * -ENOMEM. */
 int connector_ask(struct connector *connector, int client, uint32_t port);
 
 /* Becomes readable when answers are there. Belongs to the connector. */

@@ -2,9 +2,10 @@
 /*
  * enclave-forward.c - TCP ports of the parent lead to TCP ports in an enclave, over vsock.
  *
- * One event loop accepts clients and carries bytes (relay.h); connecting into the enclave, which can take its time,
- * is left to threads (connector.h); one more thread waits for the end of the enclave.  In the enclave, enclave-init
- * listens on the vsock ports that the image exposes and connects each to the same TCP port on its loopback.
+ * One event loop accepts clients and carries bytes (relay.h); connecting into the enclave, which can take its
+ * time, is left to threads (connector.h); one more thread waits for the end of the enclave.  In the enclave,
+ * enclave-init listens on the vsock ports that the image exposes and connects each to the same TCP port on
+ * its loopback.
  */
 #include "lib/base/fd.h"
 #include "lib/base/loop.h"

@@ -51,8 +51,8 @@ static void inputs_done(struct inputs *inputs)
         free(inputs->init);
 }
 
-/* Everything about the signature is settled before the long work: an expired certificate must not cost ten minutes.
- * It is checked against the clock even where SOURCE_DATE_EPOCH is set. */
+/* Everything about the signature is settled before the long work: an expired certificate must not cost ten
+ * minutes. It is checked against the clock even where SOURCE_DATE_EPOCH is set. */
 static int read_signer(const struct qt *qt, struct inputs *inputs, struct error *err)
 {
         const char *path = qt_text(qt, ARG_SIGNING_CERTIFICATE);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * qt.h - what the commands of qt share: the program's state for one command line, the printing of results, and the
- * table of commands (one file per verb, enclave-<verb>.c).
+ * qt.h - what the commands of qt share: the program's state for one command line, the printing of results,
+ * and the table of commands (one file per verb, enclave-<verb>.c).
  */
 #pragma once
 
@@ -38,8 +38,8 @@ enum { QT_OK = 0, QT_FAILED = 1, QT_USAGE = 2 };
 /* The whole program as tables. */
 extern const struct cli_program qt_program;
 
-/* Applies --query, prints the result in the format of --output and gives the exit status. `result` is not taken
- * over; NULL means that memory ran out. */
+/* Applies --query, prints the result in the format of --output and gives the exit status. `result` is not
+ * taken over; NULL means that memory ran out. */
 int qt_print_result(const struct qt *qt, json_t *result);
 
 /* Prints a text as it is; the exit status. */
@@ -51,8 +51,8 @@ int qt_fail(const struct qt *qt, const struct error *err);
 /* Says a usage error with the usage lines of the command; QT_USAGE. */
 int qt_usage(const struct qt *qt, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The value of the command's argument at `index`: its text (default or NULL where not given), its number, whether
- * it was given. */
+/* The value of the command's argument at `index`: its text (default or NULL where not given), its number,
+ * whether it was given. */
 const char *qt_text(const struct qt *qt, size_t index);
 uint64_t qt_number(const struct qt *qt, size_t index);
 bool qt_given(const struct qt *qt, size_t index);

@@ -2,14 +2,15 @@
 /*
  * relay.c - theory of operation.
  *
- * A relay has two sides.  What was read from one side and could not yet be written to the other waits in the other's
- * `pending`; as long as something waits there, the first side is not read.
+ * A relay has two sides.  What was read from one side and could not yet be written to the other waits in the
+ * other's `pending`; as long as something waits there, the first side is not read.
  *
- * A direction is over when the side it leads to has `write_done`: its source had ended and all was passed on, or it
- * takes nothing any more.  When both directions are over, the relay is.
+ * A direction is over when the side it leads to has `write_done`: its source had ended and all was passed on,
+ * or it takes nothing any more.  When both directions are over, the relay is.
  *
- * epoll reports a hang-up again and again, whatever one waits for.  So a side that hung up leaves the loop; what can
- * still be read from it is there at once (a read never blocks any more) and is fetched as the other side takes it.
+ * epoll reports a hang-up again and again, whatever one waits for.  So a side that hung up leaves the loop;
+ * what can still be read from it is there at once (a read never blocks any more) and is fetched as the other
+ * side takes it.
  */
 #include "qt/relay.h"
 #include "lib/base/buf.h"

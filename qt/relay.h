@@ -2,8 +2,8 @@
 /*
  * relay.h - carries bytes between pairs of stream sockets, thousands at a time, in one event loop.
  *
- * Each direction ends on its own (half-close is passed on).  A side that does not read stops the other side from being
- * read, so a pair holds at most one buffer per direction, and none while both keep up.
+ * Each direction ends on its own (half-close is passed on).  A side that does not read stops the other side
+ * from being read, so a pair holds at most one buffer per direction, and none while both keep up.
  */
 #pragma once
 
@@ -22,7 +22,8 @@ struct relays {
         void *user;
 };
 
-/* Relays between two stream sockets, which become the relay's, on failure as well, and are made non-blocking. */
+/* Relays between two stream sockets, which become the relay's, on failure as well, and are made
+ * non-blocking. */
 int relay_add(struct relays *relays, int fd_a, int fd_b, struct error *err);
 
 /* Ends all of them. `ended` is not called. */

@@ -2,8 +2,8 @@
 /*
  * target.h - a file that appears whole or not at all, even where Ctrl-C comes in the middle of long work.
  *
- * The work itself (downloads, hashing) need not look at signals: a thread waits for them, removes the temporary file
- * and ends the process.  A lock keeps it from doing so while the file is renamed.
+ * The work itself (downloads, hashing) need not look at signals: a thread waits for them, removes the
+ * temporary file and ends the process.  A lock keeps it from doing so while the file is renamed.
  */
 #pragma once
 
@@ -20,8 +20,8 @@ struct target {
         sigset_t signals;
 };
 
-/* Begins writing `path` and watches for SIGINT, SIGTERM and SIGHUP, which from now on end the process with status 1.
- * `target` must live as long as the process.  -EISDIR where the path is a folder. */
+/* Begins writing `path` and watches for SIGINT, SIGTERM and SIGHUP, which from now on end the process with
+ * status 1. `target` must live as long as the process.  -EISDIR where the path is a folder. */
 int target_begin(struct target *target, const char *path, struct progress *progress, struct error *err);
 
 /* Puts the file in its place. */

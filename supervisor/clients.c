@@ -2,9 +2,9 @@
 /*
  * clients.c - who is connected to the control socket, and what they wait for.
  *
- * A client sends one line.  STOP and WAIT then stand in line until the end.  CONSOLE gets the ring from its oldest
- * byte; it has a position of its own and is served as fast as it reads, and never waited for.  A client that sends
- * nonsense, or that isn't our user or root, is told so and dropped.
+ * A client sends one line.  STOP and WAIT then stand in line until the end.  CONSOLE gets the ring from its
+ * oldest byte; it has a position of its own and is served as fast as it reads, and never waited for.  A
+ * client that sends nonsense, or that isn't our user or root, is told so and dropped.
  */
 #include "supervisor/clients.h"
 

@@ -30,6 +30,6 @@ DEFINE_CLEANUP(cleanup_clients_p, struct clients *, clients_free)
 /* There is new console output to show. */
 void clients_console_grew(struct clients *clients);
 
-/* The enclave has ended, and nothing is left of it: answers all who wait for that, and shows the rest of the console.
- * Blocks for a few seconds at most, where somebody doesn't read. */
+/* The enclave has ended, and nothing is left of it: answers all who wait for that, and shows the rest of the
+ * console. Blocks for a few seconds at most, where somebody doesn't read. */
 void clients_finish(struct clients *clients, const struct enclave_info *info);

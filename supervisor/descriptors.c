@@ -3,7 +3,8 @@
 
 #include <sys/resource.h>
 
-/* RESERVED: clients of the control socket, the console, the machine's own; about half of that is ever used. */
+/* RESERVED: clients of the control socket, the console, the machine's own; about half of that is ever
+ * used. */
 enum { CONNECTIONS_MAX = 4096, RESERVED = 256 };
 
 size_t descriptors_for_vsock(void)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * enclave-runner.c - the calls of lib/enclave/enclave.h as a program, for tests/e2e/test_enclave.py, which proves the
- * life cycle without qt.  Prints enclaves as JSON lines (state.h); an error is "code: text" on stderr, exit status 1.
+ * enclave-runner.c - the calls of lib/enclave/enclave.h as a program, for tests/e2e/test_enclave.py, which
+ * proves the life cycle without qt.  Prints enclaves as JSON lines (state.h); an error is "code: text" on
+ * stderr, exit status 1.
  *
  *     enclave-runner start SUPERVISOR EIF MEM CPUS CID(0: any) debug|normal TIMEOUT_MS(0: auto)
  *     enclave-runner list | find ID | stop ID GRACE_MS | wait ID | console ID | connect ID PORT

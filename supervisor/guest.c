@@ -171,8 +171,8 @@ static int on_control(struct loop_source *source, int fd, uint32_t events, void 
         return 0;
 }
 
-/* One control channel is all that init opens, before it starts the workload; whoever comes later isn't init, also after
- * that channel has ended. */
+/* One control channel is all that init opens, before it starts the workload; whoever comes later isn't init,
+ * also after that channel has ended. */
 static void accept_control(struct guest *guest, int taken_fd)
 {
         cleanup_fd int fd = taken_fd;
@@ -245,8 +245,8 @@ static int on_kernel_accept(struct loop_source *source, int fd, uint32_t events,
         if (cid == listener->guest->cid) {
                 guest_accept(listener->guest, listener->port, stream);
         } else if (listener->port == GUEST_HEARTBEAT_PORT) {
-                /* Another enclave's init, whose supervisor could not have this port: it sends one byte and wants it
-                 * back, which needs no knowledge of it. */
+                /* Another enclave's init, whose supervisor could not have this port: it sends one byte and
+                 * wants it back, which needs no knowledge of it. */
                 uint8_t byte = GUEST_HEARTBEAT_BYTE;
                 (void)!send(stream, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
                 close(stream);

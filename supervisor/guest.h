@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * guest.h - the supervisor's side of what enclave-init says: heartbeat and control channel (guest-protocol.h).
+ * guest.h - the supervisor's side of what enclave-init says: heartbeat and control channel
+ * (guest-protocol.h).
  *
- * All of it comes from inside the enclave and is hostile: what breaks the protocol ends the conversation, and nothing
- * else.
+ * All of it comes from inside the enclave and is hostile: what breaks the protocol ends the conversation, and
+ * nothing else.
  */
 #pragma once
 
@@ -34,8 +35,8 @@ DEFINE_CLEANUP(cleanup_guest_p, struct guest *, guest_free)
 /* Waits for the guest on our own vsock device, which must outlive the guest. */
 int guest_listen_on_device(struct guest *guest, struct vsock_device *device, struct error *err);
 
-/* Waits for the guest on the kernel's vsock.  The port of the heartbeat is one for all enclaves of a machine: where
- * another supervisor has it, that one answers for us. */
+/* Waits for the guest on the kernel's vsock.  The port of the heartbeat is one for all enclaves of a machine:
+ * where another supervisor has it, that one answers for us. */
 int guest_listen_on_kernel(struct guest *guest, struct error *err);
 
 /* Takes a connection to one of the two ports; `fd` is the guest's from now on. Others are closed. */

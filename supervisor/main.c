@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * coffer-enclave - the supervisor of one enclave.  Started by enclave_start() (lib/enclave/start.c) with all that it
- * needs as descriptors (lib/enclave/launch.h); not to be started by hand.
+ * coffer-enclave - the supervisor of one enclave.  Started by enclave_start() (lib/enclave/start.c) with all
+ * that it needs as descriptors (lib/enclave/launch.h); not to be started by hand.
  */
 #include "supervisor/supervisor.h"
 

@@ -2,17 +2,17 @@
 /*
  * supervisor.c - the life of an enclave.
  *
- * Theory of operation.  Everything is an event on one loop: what the guest says, what the machine does, what clients
- * want, what the starter does, time.  There are three questions, each answered once:
+ * Theory of operation.  Everything is an event on one loop: what the guest says, what the machine does, what
+ * clients want, what the starter does, time.  There are three questions, each answered once:
  *
- *     does the workload run?      STARTED of the guest, or a heartbeat alone where the image's init isn't ours;
+ *     does the workload run?      STARTED of the guest, or a heartbeat alone where init isn't ours;
  *                                 the starter then gets its answer and is no longer of interest
- *     how did the workload end?   EXITED, SIGNALED or FAILED of the guest; else whatever ended the machine: settle()
+ *     how did the workload end?   EXITED, SIGNALED or FAILED of the guest; else what ended the machine: settle()
  *     is the machine gone?        the back end says so, and only that leads out: finish()
  *
- * So whatever happens, the way out is the same: settle how it ended, see to it that the machine ends (by itself, or by
- * force after a time), and when it has, remove the entry, tell everybody, and end.  Where the enclave ended by itself
- * after it had run, a record stays behind.
+ * So whatever happens, the way out is the same: settle how it ended, see to it that the machine ends (by
+ * itself, or by force after a time), and when it has, remove the entry, tell everybody, and end.  Where the
+ * enclave ended by itself after it had run, a record stays behind.
  */
 #include "supervisor/supervisor.h"
 
@@ -104,8 +104,8 @@ static void answer_starter(struct supervisor *s, int code, const char *text)
 
 /* ---- console ---- */
 
-/* Reads what has come from the console; nobody but us ever makes the guest wait for its console. -EAGAIN where there is
- * no more, 0 where it has ended. */
+/* Reads what has come from the console; nobody but us ever makes the guest wait for its console. -EAGAIN
+ * where there is no more, 0 where it has ended. */
 static int read_console(struct supervisor *s)
 {
         uint8_t piece[16384];
@@ -290,8 +290,8 @@ static void on_heartbeat(void *user)
         (void)loop_add_timer(s->loop, ms, on_hello_timer, s, &s->hello_timer, NULL);
 }
 
-/* The workload has ended, which counts once: init waits for us to hang up, and then powers off.  More time than this the
- * guest cannot get, whatever it says. */
+/* The workload has ended, which counts once: init waits for us to hang up, and then powers off.  More time
+ * than this the guest cannot get, whatever it says. */
 static void workload_ended(struct supervisor *s)
 {
         guest_hang_up(s->guest);
@@ -371,8 +371,9 @@ static void on_guest_message(const struct guest_message *message, void *user)
         }
 }
 
-/* Without a control channel nobody will tell how the workload ends, so there is no point in going on.  Often it is the
- * first that we see of a machine that has ended or is about to: how that ends says more, so it gets a moment. */
+/* Without a control channel nobody will tell how the workload ends, so there is no point in going on.  Often
+ * it is the first that we see of a machine that has ended or is about to: how that ends says more, so it gets
+ * a moment. */
 static void on_guest_lost(const char *why, void *user)
 {
         struct supervisor *s = user;

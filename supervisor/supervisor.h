@@ -25,8 +25,8 @@ struct supervisor_parts {
 /* Starts the machine, on a loop of its own.  Where that fails, the starter knows, and the entry is gone. */
 int supervisor_new(const struct supervisor_parts *parts, struct supervisor **ret_supervisor);
 
-/* Runs until the enclave has ended, its entry is gone, and everybody who waits for that was told.  0, or -errno where
- * the supervisor itself failed. */
+/* Runs until the enclave has ended, its entry is gone, and everybody who waits for that was told.  0, or
+ * -errno where the supervisor itself failed. */
 int supervisor_run(struct supervisor *supervisor);
 
 /* Ends what is left, the machine included. NULL-safe. */

@@ -2,9 +2,9 @@
 /*
  * test-supervisor.c - an enclave's life without a machine.
  *
- * The supervisor runs in a child process, with a back end that is none: the test tells it by single bytes what the
- * machine does, and learns by single bytes what was done to it.  The test plays enclave-init on the guest's
- * connections, the starter on the status socket, and is itself a client.
+ * The supervisor runs in a child process, with a back end that is none: the test tells it by single bytes
+ * what the machine does, and learns by single bytes what was done to it.  The test plays enclave-init on the
+ * guest's connections, the starter on the status socket, and is itself a client.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -711,7 +711,8 @@ static void test_end_that_is_told_again_and_again_buys_no_time(void **state)
         };
         for (size_t i = 0; i < ARRAY_SIZE(messages); i++)
                 assert_int_equal(guest_message_encode(&messages[i], &b), 0);
-        /* All at once: the second greeting has the machine killed, and what stands behind it changes nothing. */
+        /* All at once: the second greeting has the machine killed, and what stands behind it changes
+         * nothing. */
         assert_int_equal(fd_write_full(f->init_fd, b.p, b.n), 0);
         char done;
         struct pollfd fds = {.fd = f->machine_fd, .events = POLLIN};

@@ -2,8 +2,8 @@
 /*
  * array.h - arrays on the heap that grow by one member at a time.
  *
- * How much room an array has follows from how many members it has: always a power of two.  So it is full exactly
- * where that many are in it, and nobody has to keep a capacity beside the count.
+ * How much room an array has follows from how many members it has: always a power of two.  So it is full
+ * exactly where that many are in it, and nobody has to keep a capacity beside the count.
  */
 #pragma once
 
@@ -12,9 +12,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Makes room for one more member behind the `n` that the array has, each of `size` bytes.  `array` points at the
- * pointer to it, NULL where it is empty; every member but dropped ones came in through this call.  0 or -ENOMEM,
- * which leaves the array as it was. */
+/* Makes room for one more member behind the `n` that the array has, each of `size` bytes.  `array` points at
+ * the pointer to it, NULL where it is empty; every member but dropped ones came in through this call.  0 or
+ * -ENOMEM, which leaves the array as it was. */
 static inline int array_grow(void *array, size_t n, size_t size)
 {
         void **p = array;

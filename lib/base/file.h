@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * file.h - whole files: read with a limit, written all or not at all, locked, without a name.  Every descriptor made
- * here is close-on-exec.
+ * file.h - whole files: read with a limit, written all or not at all, locked, without a name.  Every
+ * descriptor made here is close-on-exec.
  */
 #pragma once
 
@@ -48,6 +48,6 @@ int file_write_atomic(int dirfd, const char *path, struct view content, mode_t m
  * closed. */
 int file_lock(int dirfd, const char *path, int *ret_fd, struct error *err);
 
-/* Opens a fresh file without a name, for reading and writing (mode 0600), in `folder` (NULL: $TMPDIR, else /var/tmp);
- * *ret_fd is the caller's.  The error names the folder. */
+/* Opens a fresh file without a name, for reading and writing (mode 0600), in `folder` (NULL: $TMPDIR, else
+ * /var/tmp); *ret_fd is the caller's.  The error names the folder. */
 int file_unnamed(const char *folder, int *ret_fd, struct error *err);

@@ -25,9 +25,9 @@ int path_remove_tree(int dirfd, const char *path, struct error *err);
 /* "a" + "/" + "b" on the heap, for the caller to free; NULL when out of memory. */
 char *path_join(const char *a, const char *b);
 
-/* Opens the folder that holds what `path` (relative to dirfd or AT_FDCWD) names, as O_PATH; the descriptor is the
- * caller's, and *ret_name, the name in it, points into `path`.  -EISDIR where the last part is no name ("", ".",
- * ".."). The error names `path`. */
+/* Opens the folder that holds what `path` (relative to dirfd or AT_FDCWD) names, as O_PATH; the descriptor is
+ * the caller's, and *ret_name, the name in it, points into `path`.  -EISDIR where the last part is no name
+ * ("", ".", ".."). The error names `path`. */
 int path_open_parent(int dirfd, const char *path, int *ret_dirfd, const char **ret_name, struct error *err);
 
 /* The part of `path` behind its last slash; points into `path`. */

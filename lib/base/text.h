@@ -32,12 +32,13 @@ bool string_starts_with(const char *s, const char *prefix);
 /* True where `s` ends with `suffix`. */
 bool string_ends_with(const char *s, const char *suffix);
 
-/* Copies what of `v` fits into ret_text, which has `size` bytes (at least 1), and ends it with a NUL; whatever is
- * no printable ASCII becomes '?': texts of strangers, fit for a terminal. */
+/* Copies what of `v` fits into ret_text, which has `size` bytes (at least 1), and ends it with a NUL;
+ * whatever is no printable ASCII becomes '?': texts of strangers, fit for a terminal. */
 void text_printable(struct view v, char *ret_text, size_t size);
 
-/* Appends text of strangers so that a terminal shows it and does not act on it: control characters (C0 but those in
- * `allowed`, DEL, C1) and bytes that are no UTF-8 become \xNN, byte by byte.  0 or -errno as buf_append. */
+/* Appends text of strangers so that a terminal shows it and does not act on it: control characters (C0 but
+ * those in `allowed`, DEL, C1) and bytes that are no UTF-8 become \xNN, byte by byte.  0 or -errno as
+ * buf_append. */
 int text_append_printable(struct view text, const char *allowed, struct buf *b);
 
 /* printf to a fresh heap string for the caller to free; NULL when out of memory. */

@@ -158,7 +158,8 @@ static const char *decode(struct view rest, struct item *ret_item, size_t *ret_u
         if (rest.n == 0)
                 return "ends early";
         if (rest.p[0] >= TAG_FIRST && rest.p[0] <= TAG_LAST) {
-                /* Tags 0 to 23. Older releases of libcbor (0.8 is one) take most of them, COSE's among them, for malformed. */
+                /* Tags 0 to 23. Older releases of libcbor (0.8 is one) take most of them, COSE's among them,
+                 * for malformed. */
                 *ret_item = (struct item){.kind = CBOR_KIND_TAG, .value = rest.p[0] - TAG_FIRST};
                 *ret_used = 1;
                 return NULL;

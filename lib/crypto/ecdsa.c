@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation (RFC 6979, section 3.2; names K, V, T as there).  An HMAC generator is seeded with the private
- * key and the digest, and asked for candidates until one is a valid nonce k: 0 < k < n, and r != 0.  OpenSSL's
- * ECDSA_do_sign_ex() takes 1/k and r and does the rest, blinded and in constant time.
+ * Theory of operation (RFC 6979, section 3.2; names K, V, T as there).  An HMAC generator is seeded with the
+ * private key and the digest, and asked for candidates until one is a valid nonce k: 0 < k < n, and r != 0.
+ * OpenSSL's ECDSA_do_sign_ex() takes 1/k and r and does the rest, blinded and in constant time.
  *
  * Secret: the key, K, V, T, k and 1/k.  They live in this file's struct and in BIGNUMs that are wiped.
  */
-#define OPENSSL_SUPPRESS_DEPRECATED /* ECDSA_do_sign_ex() has no successor that takes a nonce before OpenSSL 3.2 */
+#define OPENSSL_SUPPRESS_DEPRECATED /* no other call takes a nonce before OpenSSL 3.2 */
 
 #include "lib/crypto/ecdsa.h"
 

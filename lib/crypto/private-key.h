@@ -26,8 +26,8 @@ const struct curve *private_key_curve(const struct private_key *key);
 int private_key_match(const struct private_key *key, const struct certificate *certificate,
                       struct error *err);
 
-/* ECDSA over `message` with the curve's hash, as r and s one after the other, each coordinate_size bytes
- * (RFC 9053, section 2.1), appended to ret_signature.  Deterministic (RFC 6979): the same key and message give the
+/* ECDSA over `message` with the curve's hash, as r and s one after the other, each coordinate_size bytes (RFC
+ * 9053, section 2.1), appended to ret_signature.  Deterministic (RFC 6979): the same key and message give the
  * same signature. */
 int private_key_sign(const struct private_key *key, struct view message, struct buf *ret_signature,
                      struct error *err);

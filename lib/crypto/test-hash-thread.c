@@ -44,7 +44,8 @@ static void a_thread_hashes_as_the_caller_does(void **state)
         assert_true(digest_equal(&a, &c));
 }
 
-/* The fallback: a process that may not have a thread more (root isn't bound by this limit, so uid 65534 is). */
+/* The fallback: a process that may not have a thread more (root isn't bound by this limit, so uid 65534
+ * is). */
 static void without_a_thread_the_caller_hashes(void **state)
 {
         cleanup_hash_thread struct hash_thread *t = NULL;

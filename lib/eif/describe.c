@@ -81,7 +81,8 @@ static json_t *certificate_of(const struct certificate *certificate, struct erro
                          "Signature", hex);
 }
 
-/* What the metadata section says; null fields where it says nothing, "Metadata" as text where it's no JSON. */
+/* What the metadata section says; null fields where it says nothing, "Metadata" as text where it's no
+ * JSON. */
 static int add_metadata(json_t *object, struct view metadata)
 {
         cleanup_json json_t *root = json_loadb((const char *)metadata.p, metadata.n, JSON_ALLOW_NUL, NULL);

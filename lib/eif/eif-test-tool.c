@@ -2,7 +2,8 @@
 /*
  * eif-test-tool.c - lib/eif on the command line, for end-to-end tests that compare it with readers of others.
  *
- *     eif-test-tool write OUT [aarch64] [kernel=FILE] [cmdline=FILE] [metadata=FILE] [ramdisk=FILE]... [sign=CERT,KEY]
+ *     eif-test-tool write OUT [aarch64] [kernel=FILE] [cmdline=FILE] [metadata=FILE]
+ *                         [ramdisk=FILE]... [sign=CERT,KEY]
  *     eif-test-tool describe FILE [SECONDS]      the moment at which certificates must be valid
  *
  * Exit status 0, 1 with the error on stderr, 2 where called wrongly.

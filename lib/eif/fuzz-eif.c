@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz-eif.c - hostile enclave image files, from the header to the description, and hostile signature sections.
+ * fuzz-eif.c - hostile enclave image files, from the header to the description, and hostile signature
+ * sections.
  */
 #include "lib/base/fd.h"
 #include "lib/eif/describe.h"

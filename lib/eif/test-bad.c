@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test-bad.c - one wrong file for each defect, and the words that name it.  Every file is the published synthetic image
- * with one change: sections 0 kernel, 1 cmdline, 2 metadata, 3 ramdisk, 4 ramdisk at 548, 6560, 6585, 6614 and 8626.
+ * test-bad.c - one wrong file for each defect, and the words that name it.  Every file is the published
+ * synthetic image with one change: sections 0 kernel, 1 cmdline, 2 metadata, 3 ramdisk, 4 ramdisk at 548,
+ * 6560, 6585, 6614 and 8626.
  */
 #include "lib/eif/eif.h"
 
@@ -205,8 +206,8 @@ static void a_signature_section_past_its_limit_is_refused(void **state)
                             "section 4 (signature) has 32769 bytes, more than the 32768 that it may have");
 }
 
-/* Any bit that the format doesn't check by itself is found by the CRC: payloads, memory, CPUs, reserved fields, the
- * table behind its end, and the CRC itself. */
+/* Any bit that the format doesn't check by itself is found by the CRC: payloads, memory, CPUs, reserved
+ * fields, the table behind its end, and the CRC itself. */
 static void damage_anywhere_is_found_by_the_crc(void **state)
 {
         static const size_t places[] = {
@@ -245,7 +246,8 @@ static void older_versions_need_no_metadata(void **state)
         }
 }
 
-/* The table counts, not the file's sequence: unused bytes between sections and behind the last are no part of it. */
+/* The table counts, not the file's sequence: unused bytes between sections and behind the last are no part of
+ * it. */
 static void holes_are_allowed_and_change_no_measurement(void **state)
 {
         enum { HOLE = 100 };

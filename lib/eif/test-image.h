@@ -18,7 +18,8 @@ struct buf test_file_bytes(int fd);
 /* One whole section. */
 void test_write_section(struct eif_writer *w, enum eif_section_type type, struct view content);
 
-/* The published synthetic image: kernel, cmdline, metadata, two ramdisks; signed where `signer` is not NULL. */
+/* The published synthetic image: kernel, cmdline, metadata, two ramdisks; signed where `signer` is not
+ * NULL. */
 void test_write_image(int fd, const struct eif_signer *signer, struct eif_pcrs *ret_pcrs);
 
 /* Its bytes, unsigned. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * backend.h - what runs an enclave's machine.  One table per kind of machine; nothing outside of a back end's own
- * files knows more of it than this.
+ * backend.h - what runs an enclave's machine.  One table per kind of machine; nothing outside of a back end's
+ * own files knows more of it than this.
  *
- * prepare() runs in the client, before anything exists: it chooses, and refuses what cannot work.  The rest runs in
- * the supervisor, on its loop.  A machine ends once: by itself, by quit() or by kill(); `ended` is then called, later,
- * never from within a call of ours, and after it only free() is left.
+ * prepare() runs in the client, before anything exists: it chooses, and refuses what cannot work.  The rest
+ * runs in the supervisor, on its loop.  A machine ends once: by itself, by quit() or by kill(); `ended` is
+ * then called, later, never from within a call of ours, and after it only free() is left.
  */
 #pragma once
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * boot-image.h - an enclave image file made ready to boot: checked, and copied so that nobody can change it any more.
+ * boot-image.h - an enclave image file made ready to boot: checked, and copied so that nobody can change it
+ * any more.
  *
- * Copy in, verify, use the copy: the kernel and the ramdisks are written into unlinked temporary files while they are
- * measured, and the machine boots those.
+ * Copy in, verify, use the copy: the kernel and the ramdisks are written into unlinked temporary files while
+ * they are measured, and the machine boots those.
  */
 #pragma once
 
@@ -28,9 +29,9 @@ struct boot_image {
 
 #define BOOT_IMAGE_NONE ((struct boot_image){.kernel_fd = -1, .initrd_fd = -1})
 
-/* Opens, checks (structure, kernel, CRC, signature and its certificate at the present time, architecture) and copies
- * the file at `path`.  *ret_image is to be released with boot_image_done().  Errors name the path: -EBADMSG,
- * -EKEYREJECTED, -EKEYEXPIRED, -ENOEXEC (another architecture), or the system's. */
+/* Opens, checks (structure, kernel, CRC, signature and its certificate at the present time, architecture) and
+ * copies the file at `path`.  *ret_image is to be released with boot_image_done().  Errors name the path:
+ * -EBADMSG, -EKEYREJECTED, -EKEYEXPIRED, -ENOEXEC (another architecture), or the system's. */
 int boot_image_open(const char *path, struct boot_image *ret_image, struct error *err);
 
 /* Releases it. Safe on BOOT_IMAGE_NONE. */

@@ -2,8 +2,8 @@
 /*
  * build-config.c - the image's configuration as enclave-init wants it.
  *
- * What a container engine does with it, the enclave does too: the command is Entrypoint followed by Cmd, the user
- * comes from the image's own passwd and group, a PATH is there.
+ * What a container engine does with it, the enclave does too: the command is Entrypoint followed by Cmd, the
+ * user comes from the image's own passwd and group, a PATH is there.
  */
 #include "lib/enclave/build-internal.h"
 #include "lib/base/text.h"

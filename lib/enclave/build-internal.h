@@ -24,6 +24,6 @@ char *build_working_dir(const struct image_config *config);
 int build_metadata(const struct enclave_build_options *options, const struct image *image,
                    const struct kernel *kernel, struct buf *b, struct error *err);
 
-/* The name of an image that was given no other: the last part of its URI, without tag and digest.  On the heap; NULL
- * when out of memory. */
+/* The name of an image that was given no other: the last part of its URI, without tag and digest.  On the
+ * heap; NULL when out of memory. */
 char *build_default_name(const char *uri);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * build-metadata.c - what an enclave image says about itself.  Nothing in it is measured, and nothing in it may depend
- * on the machine that built it.
+ * build-metadata.c - what an enclave image says about itself.  Nothing in it is measured, and nothing in it
+ * may depend on the machine that built it.
  */
 #include "lib/enclave/build-internal.h"
 #include "lib/base/text.h"
@@ -48,7 +48,8 @@ char *build_default_name(const char *uri)
         return strndup(name, n);
 }
 
-/* A subset of what `docker inspect` prints that the image itself decides: not when it was pulled, nor where to. */
+/* A subset of what `docker inspect` prints that the image itself decides: not when it was pulled, nor where
+ * to. */
 static json_t *docker_info(const struct image *image)
 {
         const struct image_config *config = image_config(image);

@@ -19,7 +19,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* No machine that runs enclaves has more memory to unpack an image into; what is larger is a sparse file that lies. */
+/* No machine that runs enclaves has more memory to unpack an image into; what is larger is a sparse file that
+ * lies. */
 static const uint64_t IMAGE_SIZE_MAX = UINT64_C(1) << 40;
 
 struct build {

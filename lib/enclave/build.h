@@ -2,9 +2,10 @@
 /*
  * build.h - a container image becomes an enclave image file.
  *
- * Everything that can be refused cheaply (kernel, configuration, command, user of another platform) is refused
- * before the first layer is fetched; bytes are written only when the whole image is known to be good.  The same
- * input and options give the same file, byte for byte.  Memory is bounded by the number of files in the image.
+ * Everything that can be refused cheaply (kernel, configuration, command, user of another platform) is
+ * refused before the first layer is fetched; bytes are written only when the whole image is known to be good.
+ * The same input and options give the same file, byte for byte.  Memory is bounded by the number of files in
+ * the image.
  */
 #pragma once
 
@@ -51,7 +52,8 @@ struct enclave_build_options {
         void *progress_user;
 };
 
-/* Builds the image into `fd`, an empty regular file open for writing, from offset 0.  The errors of the parts, wrapped
- * with the thing they are about; -EINVAL where the image has nothing to run or is for another machine. */
+/* Builds the image into `fd`, an empty regular file open for writing, from offset 0.  The errors of the
+ * parts, wrapped with the thing they are about; -EINVAL where the image has nothing to run or is for another
+ * machine. */
 int enclave_build(const struct enclave_build_options *options, int fd, struct eif_pcrs *ret_pcrs,
                   struct error *err);

@@ -2,8 +2,8 @@
 /*
  * console.h - what an enclave wrote to its console: the last bytes of it, in a ring.
  *
- * Writing never waits for a reader: where the ring is full, the oldest bytes go.  A reader keeps its own position, a
- * count of bytes since the boot; where the ring has moved past it, it is told how much it missed.
+ * Writing never waits for a reader: where the ring is full, the oldest bytes go.  A reader keeps its own
+ * position, a count of bytes since the boot; where the ring has moved past it, it is told how much it missed.
  */
 #pragma once
 
@@ -28,11 +28,13 @@ void console_write(struct console *console, struct view v);
 /* All bytes ever written: the position of a reader that has seen everything. */
 uint64_t console_end(const struct console *console);
 
-/* The next contiguous piece from *position on, empty where there is none; valid until the next console_write().
- * *ret_missed is the number of bytes that were dropped before it; *position moves over those, not over the piece. */
+/* The next contiguous piece from *position on, empty where there is none; valid until the next
+ * console_write(). *ret_missed is the number of bytes that were dropped before it; *position moves over
+ * those, not over the piece. */
 struct view console_peek(const struct console *console, uint64_t *position, uint64_t *ret_missed);
 
-/* Appends all that is held, after a line that says how much came before it and was dropped. 0 or as buf_append(). */
+/* Appends all that is held, after a line that says how much came before it and was dropped. 0 or as
+ * buf_append(). */
 int console_copy(const struct console *console, struct buf *b);
 
 /* The line that tells a reader what it missed. 0 or as buf_append(). */

@@ -2,9 +2,10 @@
 /*
  * control.h - what clients and a supervisor say to each other on <entry>/control.sock.
  *
- * A client connects, sends one request and gets one reply: a JSON object in one line each, at most CONTROL_LINE_MAX
- * bytes with its newline.  After the reply the supervisor closes, except for CONSOLE: there the console's bytes
- * follow until the enclave ends.  The supervisor serves its own user and root, nobody else (SO_PEERCRED).
+ * A client connects, sends one request and gets one reply: a JSON object in one line each, at most
+ * CONTROL_LINE_MAX bytes with its newline.  After the reply the supervisor closes, except for CONSOLE: there
+ * the console's bytes follow until the enclave ends.  The supervisor serves its own user and root, nobody
+ * else (SO_PEERCRED).
  *
  *     {"op":"stop","grace_ms":10000}   replied to when nothing is left of the enclave
  *     {"op":"wait"}                    replied to when the enclave has ended; "enclave" in the reply says how
@@ -12,8 +13,9 @@
  *
  * A reply is {"code":0} or {"code":-16,"text":"..."}, with "enclave" (state.h) where there is one to tell of.
  *
- * The starter of an enclave has a socket of its own to the supervisor, on which come lines {"event":"progress"|
- * "warning","text":...} and at last one reply.  Where the starter shuts it down, the start is undone.
+ * The starter of an enclave has a socket of its own to the supervisor, on which come lines
+ * {"event":"progress"| "warning","text":...} and at last one reply.  Where the starter shuts it down, the
+ * start is undone.
  */
 #pragma once
 

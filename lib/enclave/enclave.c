@@ -2,8 +2,8 @@
 /*
  * enclave.c - asking the supervisors of running enclaves.
  *
- * An enclave may end at any moment, also between our look into the registry and our request.  So whoever finds its
- * supervisor gone looks again: the enclave is then remembered, or there is none.
+ * An enclave may end at any moment, also between our look into the registry and our request.  So whoever
+ * finds its supervisor gone looks again: the enclave is then remembered, or there is none.
  */
 #include "lib/enclave/enclave.h"
 
@@ -32,8 +32,8 @@ enum {
 
 /* ---- one request, one reply ---- */
 
-/* An entry exists a little before its supervisor listens: that is waited for.  -ESTALE where nobody will answer, since
- * the enclave has ended or is about to. */
+/* An entry exists a little before its supervisor listens: that is waited for.  -ESTALE where nobody will
+ * answer, since the enclave has ended or is about to. */
 static int connect_control(int dirfd, int cancel_fd, int *ret_fd, struct error *err)
 {
         struct pollfd cancel = {.fd = cancel_fd, .events = POLLIN};

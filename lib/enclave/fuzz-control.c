@@ -5,7 +5,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Each line as a request, a reply and an event; what was understood as a request must survive a round trip. */
+/* Each line as a request, a reply and an event; what was understood as a request must survive a round
+ * trip. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         struct view input = view_of(data, size), line;

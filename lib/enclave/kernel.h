@@ -10,8 +10,8 @@
 #include "lib/base/buf.h"
 #include "lib/base/error.h"
 
-/* The kernel command line of our images, for QEMU's microvm machine and enclave-init; kernel.c says what each part is
- * for. */
+/* The kernel command line of our images, for QEMU's microvm machine and enclave-init; kernel.c says what each
+ * part is for. */
 extern const char ENCLAVE_KERNEL_CMDLINE[];
 
 /* A module for the bootstrap ramdisk. */

@@ -23,7 +23,8 @@ int launch_write(const struct launch *launch, int *ret_fd, struct error *err)
                 "has_initrd", launch->has_initrd, "timeout_ms", (json_int_t)launch->timeout_ms);
         cleanup_buf struct buf text = buf_with_max(STATE_JSON_MAX);
 
-        /* The command line was checked for NULs; a path or command line that is no UTF-8 does not fit into JSON. */
+        /* The command line was checked for NULs; a path or command line that is no UTF-8 does not fit into
+         * JSON. */
         if (!json)
                 return error_set(err, -EINVAL, "the command line or the state folder's name is not UTF-8");
         int r = state_append_line(json, &text);

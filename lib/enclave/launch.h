@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * launch.h - what enclave_start() hands to the supervisor that it starts: numbers and names in a memory file, the
- * rest as descriptors, under the numbers below.
+ * launch.h - what enclave_start() hands to the supervisor that it starts: numbers and names in a memory file,
+ * the rest as descriptors, under the numbers below.
  */
 #pragma once
 

@@ -81,10 +81,10 @@ static void add_devices(struct args *args, const struct machine_spec *spec)
 }
 
 /*
- * The command line is the measured one.  There is one exception, and only under emulation, where nothing vouches for
- * measurements anyway: the frequency of the time-stamp counter.  This machine has no clock but the counter, and a
- * kernel that is not told its frequency measures it against a timer; when this host is busy, that fails, and the
- * kernel then waits for ever.  Under KVM the guest asks the hypervisor.
+ * The command line is the measured one.  There is one exception, and only under emulation, where nothing
+ * vouches for measurements anyway: the frequency of the time-stamp counter.  This machine has no clock but
+ * the counter, and a kernel that is not told its frequency measures it against a timer; when this host is
+ * busy, that fails, and the kernel then waits for ever.  Under KVM the guest asks the hypervisor.
  */
 static void add_guest(struct args *args, const struct machine_spec *spec)
 {

@@ -2,9 +2,10 @@
 /*
  * qmp.h - the QEMU Machine Protocol (QEMU's docs/interop/qmp-spec.txt), as much as an enclave needs.
  *
- * Both sides send JSON objects, each in one line.  QEMU greets, we answer with qmp_capabilities, and from then on
- * there are events from QEMU, and commands with one return or error each.  QEMU sits in front of a guest that may
- * have taken it over, so what comes from it is bounded and checked like any other hostile input.
+ * Both sides send JSON objects, each in one line.  QEMU greets, we answer with qmp_capabilities, and from
+ * then on there are events from QEMU, and commands with one return or error each.  QEMU sits in front of a
+ * guest that may have taken it over, so what comes from it is bounded and checked like any other hostile
+ * input.
  */
 #pragma once
 
@@ -39,8 +40,8 @@ struct qmp_message {
 /* Decodes one line without its newline. -EBADMSG. */
 int qmp_decode(struct view line, struct qmp_message *ret_message, struct error *err);
 
-/* Takes the next message off the front of `input`, a stream of lines: 1, and *ret_message.  0: there is no whole line
- * yet.  -EBADMSG: no QMP, or a line of more than QMP_LINE_MAX bytes. */
+/* Takes the next message off the front of `input`, a stream of lines: 1, and *ret_message.  0: there is no
+ * whole line yet.  -EBADMSG: no QMP, or a line of more than QMP_LINE_MAX bytes. */
 int qmp_next(struct buf *input, struct qmp_message *ret_message, struct error *err);
 
 /* Appends a command without arguments, such as "qmp_capabilities" or "quit". 0 or as buf_append(). */

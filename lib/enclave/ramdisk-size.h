@@ -2,9 +2,10 @@
 /*
  * ramdisk-size.h - how much memory a ramdisk takes once the kernel has unpacked it.
  *
- * Linux unpacks into its root file system before init runs, and fails there without a word when memory runs out: so
- * we count before we start.  A newc archive (Documentation/driver-api/early-userspace/buffer-format.rst) is walked by
- * its headers as it streams by; anything else, compressed ramdisks above all, counts RAMDISK_EXPANSION times its size.
+ * Linux unpacks into its root file system before init runs, and fails there without a word when memory runs
+ * out: so we count before we start.  A newc archive
+ * (Documentation/driver-api/early-userspace/buffer-format.rst) is walked by its headers as it streams by;
+ * anything else, compressed ramdisks above all, counts RAMDISK_EXPANSION times its size.
  */
 #pragma once
 

@@ -262,7 +262,8 @@ static int write_record(struct enclaves *enclaves, const struct enclave_info *in
         return r < 0 ? r : write_json(enclaves->ended_fd, name, &record, err);
 }
 
-/* Removes the entry if its supervisor has died, and leaves a record of that.  True where the id is free now. */
+/* Removes the entry if its supervisor has died, and leaves a record of that.  True where the id is free
+ * now. */
 static bool clean_stale(struct enclaves *enclaves, uint32_t id)
 {
         cleanup_fd int fd = -1;

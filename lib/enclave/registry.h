@@ -10,9 +10,10 @@
  *     ended/<id>.json            how an enclave ended by itself, until its id is used again
  *     ended/<id>.console         its console (debug mode)
  *
- * An entry whose lock nobody holds is stale: its supervisor was killed.  Whoever meets it removes it, under the
- * registry's lock, and leaves a record.  A liveness check takes the entry's lock shared, so that two checks at once
- * don't take each other for a supervisor; entries vanish by rename, so that nobody sees half of one.
+ * An entry whose lock nobody holds is stale: its supervisor was killed.  Whoever meets it removes it, under
+ * the registry's lock, and leaves a record.  A liveness check takes the entry's lock shared, so that two
+ * checks at once don't take each other for a supervisor; entries vanish by rename, so that nobody sees half
+ * of one.
  */
 #pragma once
 
@@ -36,13 +37,13 @@ struct registry_entry {
 void registry_entry_done(struct registry_entry *entry);
 #define cleanup_registry_entry CLEANUP(registry_entry_done)
 
-/* Asked for each CID that is free as far as the registry knows: 0 takes it, -EADDRINUSE passes on to the next, any
- * other error ends the reservation. */
+/* Asked for each CID that is free as far as the registry knows: 0 takes it, -EADDRINUSE passes on to the
+ * next, any other error ends the reservation. */
 typedef int (*registry_claim_fn)(uint32_t cid, void *user, struct error *err);
 
-/* Makes an entry: the lowest free id, and the CID of `info` or, where that is 0, the lowest free one.  Completes
- * info->id, ->cid and, where `bridged`, ->vsock_path, and publishes it.  `claim` may be NULL.  -EADDRINUSE (text says
- * which enclave has the CID), -ENOSPC. */
+/* Makes an entry: the lowest free id, and the CID of `info` or, where that is 0, the lowest free one.
+ * Completes info->id, ->cid and, where `bridged`, ->vsock_path, and publishes it.  `claim` may be NULL.
+ * -EADDRINUSE (text says which enclave has the CID), -ENOSPC. */
 int registry_reserve(struct enclaves *enclaves, struct enclave_info *info, bool bridged,
                      registry_claim_fn claim, void *user, struct registry_entry *ret_entry,
                      struct error *err);
@@ -50,15 +51,16 @@ int registry_reserve(struct enclaves *enclaves, struct enclave_info *info, bool 
 /* Replaces an entry's state. */
 int registry_publish(int entry_dirfd, const struct enclave_info *info, struct error *err);
 
-/* Removes the live entry `id`, which must be the caller's.  Where `record` is not NULL it is kept, with `console`
- * (empty: none). */
+/* Removes the live entry `id`, which must be the caller's.  Where `record` is not NULL it is kept, with
+ * `console` (empty: none). */
 int registry_retire(struct enclaves *enclaves, uint32_t id, const struct enclave_info *record,
                     struct view console, struct error *err);
 
 /* Removes what is remembered of `id`. -ENOENT. */
 int registry_forget(struct enclaves *enclaves, uint32_t id, struct error *err);
 
-/* Reads one entry or record; *ret_dirfd is the entry's folder, for the caller to close, or -1 for a record. */
+/* Reads one entry or record; *ret_dirfd is the entry's folder, for the caller to close, or -1 for a
+ * record. */
 int registry_find(struct enclaves *enclaves, uint32_t id, struct enclave_info *ret_info, int *ret_dirfd,
                   struct error *err);
 

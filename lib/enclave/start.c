@@ -2,11 +2,12 @@
 /*
  * start.c - from an image file to a running workload.
  *
- * Theory of operation.  All that can be refused is refused here, in the client, before anything exists.  Then an entry
- * is reserved, whose lock we hold, and the supervisor is started with a copy of that lock's descriptor: from the first
- * moment on, the entry lives exactly as long as somebody is responsible for it.  Between us and the supervisor is a
- * socket.  It carries what the supervisor has to say until the workload runs; and where our end is closed before
- * that, because we were interrupted, gave up or died, the supervisor undoes all.
+ * Theory of operation.  All that can be refused is refused here, in the client, before anything exists.  Then
+ * an entry is reserved, whose lock we hold, and the supervisor is started with a copy of that lock's
+ * descriptor: from the first moment on, the entry lives exactly as long as somebody is responsible for it.
+ * Between us and the supervisor is a socket.  It carries what the supervisor has to say until the workload
+ * runs; and where our end is closed before that, because we were interrupted, gave up or died, the supervisor
+ * undoes all.
  */
 #include "lib/enclave/enclave.h"
 
@@ -170,8 +171,8 @@ static int claim_cid(uint32_t cid, void *user, struct error *err)
         return error_errno(err, errno, "/dev/vhost-vsock: CID %" PRIu32, cid);
 }
 
-/* The kernel's vsock lets any AF_VSOCK program on the parent talk to the enclave; but it knows the parent as CID 2
- * only, so the image has to say that this will do. */
+/* The kernel's vsock lets any AF_VSOCK program on the parent talk to the enclave; but it knows the parent as
+ * CID 2 only, so the image has to say that this will do. */
 static void choose_vsock(struct start *start)
 {
         if (boot_image_has_word(&start->image, "coffer.parent_cid=2"))

@@ -72,7 +72,8 @@ static json_t *ports_to_json(const struct enclave_info *info)
         return ports;
 }
 
-/* Text that may hold anything: bytes that are no UTF-8 make json_string() fail, and then count for nothing. */
+/* Text that may hold anything: bytes that are no UTF-8 make json_string() fail, and then count for
+ * nothing. */
 static json_t *text_to_json(const char *text)
 {
         json_t *json = json_string(text);

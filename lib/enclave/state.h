@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * state.h - struct enclave_info as JSON: the form in which it lies in the registry, and travels between a supervisor
- * and its clients.
+ * state.h - struct enclave_info as JSON: the form in which it lies in the registry, and travels between a
+ * supervisor and its clients.
  */
 #pragma once
 

@@ -283,7 +283,8 @@ static void test_folder_that_others_can_write_is_refused(void **state)
         assert_non_null(strstr(error_text(&err), "can be written by others"));
 }
 
-/* A supervisor that starts to listen in the entry's folder, takes one request and ends. Returns only on failure. */
+/* A supervisor that starts to listen in the entry's folder, takes one request and ends. Returns only on
+ * failure. */
 static int answer_once(const char *folder)
 {
         const struct control_reply reply = {.code = 0};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * format-filter.c - lets tests compare queries and formats with other implementations, at their size and variety:
- * `format-filter FORMAT [QUERY]` reads a JSON value from stdin and prints it as `qt` would.  Not installed.
+ * format-filter.c - lets tests compare queries and formats with other implementations, at their size and
+ * variety: `format-filter FORMAT [QUERY]` reads a JSON value from stdin and prints it as `qt` would.  Not
+ * installed.
  */
 #include "lib/base/fd.h"
 #include "lib/format/jmespath.h"

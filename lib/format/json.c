@@ -15,8 +15,8 @@ struct palette {
 static const struct palette palette_plain = {"", "", "", ""};
 static const struct palette palette_colour = {"\033[94m", "\033[33m", "\033[34m", "\033[39;49;00m"};
 
-/* Strings come from jansson, so they are valid UTF-8.  Beyond JSON's own escapes, DEL and C1 are written as such:
- * terminals act on them. */
+/* Strings come from jansson, so they are valid UTF-8.  Beyond JSON's own escapes, DEL and C1 are written as
+ * such: terminals act on them. */
 static void write_string(const char *s, size_t n, struct buf *b)
 {
         static const char *const short_escapes[32] = {

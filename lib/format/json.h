@@ -31,7 +31,8 @@ int json_write_compact(const json_t *value, struct buf *b);
 /* Writes an integer or real as Python's repr() does: 1, 1.0, 0.1, 1e+16, 1e-05. */
 void json_number_text(const json_t *number, char ret_text[JSON_NUMBER_TEXT_MAX]);
 
-/* A deep copy whose objects have their keys sorted by code point: a new reference; NULL when out of memory. */
+/* A deep copy whose objects have their keys sorted by code point: a new reference; NULL when out of
+ * memory. */
 json_t *json_sorted_copy(const json_t *value);
 
 /* True where both are the same JSON value; 1 equals 1.0, the order of keys does not matter. */

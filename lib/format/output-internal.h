@@ -20,5 +20,6 @@ int output_write_yaml(const json_t *result, const struct output_style *style, st
 int output_write_yaml_colour(const json_t *result, const struct output_style *style, struct buf *b,
                              struct error *err);
 
-/* Appends a scalar as Python's str() does: True, None, 1.0, text as it is; an array or object as compact JSON. */
+/* Appends a scalar as Python's str() does: True, None, 1.0, text as it is; an array or object as compact
+ * JSON. */
 int output_append_plain(const json_t *value, struct buf *b);

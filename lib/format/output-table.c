@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * output-table.c - the "table" format: what knack picks from a result, laid out as Python's tabulate does in its
- * "simple" format.
+ * output-table.c - the "table" format: what knack picks from a result, laid out as Python's tabulate does in
+ * its "simple" format.
  *
  *     EnclaveID    State
  *     -----------  -------
  *     0            running
  *
- * A column is as wide as its widest cell, its header counting two more; two spaces stand between columns, none at
- * the end of a line.  A cell may have several lines.
+ * A column is as wide as its widest cell, its header counting two more; two spaces stand between columns,
+ * none at the end of a line.  A cell may have several lines.
  */
 #include "lib/format/json.h"
 #include "lib/format/output-internal.h"
@@ -155,7 +155,8 @@ static int add_row(struct table *table, json_t *item, const struct output_style 
         return r == 0 && json_array_append(table->rows, row) < 0 ? -ENOMEM : r;
 }
 
-/* The gap before a cell.  Its callers hold it back until something follows, so that no line ends in spaces. */
+/* The gap before a cell.  Its callers hold it back until something follows, so that no line ends in
+ * spaces. */
 static void append_spaces(struct buf *b, size_t n)
 {
         while (n-- > 0)

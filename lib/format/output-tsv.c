@@ -49,8 +49,8 @@ static bool is_made_by_query(const json_t *object, const struct output_style *st
         return false;
 }
 
-/* Values in the order of their sorted keys, so that columns stay where they are; an object written in the query
- * keeps the order that was written there. */
+/* Values in the order of their sorted keys, so that columns stay where they are; an object written in the
+ * query keeps the order that was written there. */
 static int append_object(json_t *object, const struct output_style *style, struct buf *b)
 {
         cleanup_json json_t *row =

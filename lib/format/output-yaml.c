@@ -3,8 +3,8 @@
  * output-yaml.c - the "yaml" formats, as Python's yaml.safe_dump(value, default_flow_style=False,
  * allow_unicode=True, sort_keys=False) writes them.
  *
- * libyaml and PyYAML share their emitter's rules; what is left to us is the resolver: a string that would be read
- * back as something else (true, 12, 1.5, 2001-01-01, =) must not be written plain.
+ * libyaml and PyYAML share their emitter's rules; what is left to us is the resolver: a string that would be
+ * read back as something else (true, 12, 1.5, 2001-01-01, =) must not be written plain.
  */
 #include "lib/format/json.h"
 #include "lib/format/output-internal.h"

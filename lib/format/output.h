@@ -33,8 +33,7 @@ enum output_format {
 struct output_style {
         enum output_format format;
         bool colour;   /* jsonc and yamlc may use colour; else they are json and yaml */
-        bool terminal; /* it will be written to a terminal: tsv has no raw control characters then, as no other
-                             * format ever has */
+        bool terminal; /* for a terminal: tsv has no raw control characters then; other formats never have */
         bool query_active;  /* the result was filtered by --query */
         const json_t *made; /* with query_active: the array from jmespath_search(), or NULL */
 };

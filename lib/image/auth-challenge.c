@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * WWW-Authenticate (RFC 7235): challenges separated by commas, each a scheme and parameters that are also separated
- * by commas.  A word that is not followed by "=" begins a new challenge.
+ * WWW-Authenticate (RFC 7235): challenges separated by commas, each a scheme and parameters that are also
+ * separated by commas.  A word that is not followed by "=" begins a new challenge.
  */
 #include "lib/image/registry-auth.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Nothing in such an archive has a digest but the layers' tars (diff ids) and the configuration's name, so these are
- * what is checked.  Layers that several images share are links in archives of old engines.
+ * Nothing in such an archive has a digest but the layers' tars (diff ids) and the configuration's name, so
+ * these are what is checked.  Layers that several images share are links in archives of old engines.
  */
 #include "lib/image/docker-archive.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * docker-archive.h - what `docker save` writes: a tar whose manifest.json names, per image, the configuration's and
- * the layers' members.  Format: Docker image specification v1.2, "Combined Image JSON + Filesystem Changeset Format".
- * Engines from 25 on write an OCI layout into the same tar; its manifest.json then points into blobs/.
+ * docker-archive.h - what `docker save` writes: a tar whose manifest.json names, per image, the
+ * configuration's and the layers' members.  Format: Docker image specification v1.2, "Combined Image JSON +
+ * Filesystem Changeset Format". Engines from 25 on write an OCI layout into the same tar; its manifest.json
+ * then points into blobs/.
  */
 #pragma once
 
@@ -30,8 +31,8 @@ int docker_archive_parse(struct view json, struct docker_archive_list *ret_list,
 void docker_archive_list_done(struct docker_archive_list *list);
 #define cleanup_docker_archive_list CLEANUP(docker_archive_list_done)
 
-/* The image that `selector` means: a normalised reference, "@N" (from 0), or NULL for the only one; belongs to
- * `list`.  -ENOENT or -EINVAL (several) with a text that lists what there is. */
+/* The image that `selector` means: a normalised reference, "@N" (from 0), or NULL for the only one; belongs
+ * to `list`.  -ENOENT or -EINVAL (several) with a text that lists what there is. */
 int docker_archive_select(const struct docker_archive_list *list, const char *selector,
                           const struct docker_archive_image **ret_image, struct error *err);
 

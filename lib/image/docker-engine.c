@@ -2,9 +2,9 @@
 /*
  * docker-daemon:REF: the local Docker engine, by its API over HTTP; no docker client is needed.
  *
- * Theory of operation.  GET /images/NAME/json says whether the engine knows the image, and its platform, before
- * anything large moves; GET /images/NAME/get exports it as a tar, which is spooled and then read as a docker-archive.
- * Both are part of every version of the API.
+ * Theory of operation.  GET /images/NAME/json says whether the engine knows the image, and its platform,
+ * before anything large moves; GET /images/NAME/get exports it as a tar, which is spooled and then read as a
+ * docker-archive. Both are part of every version of the API.
  */
 #include "lib/image/docker-archive.h"
 #include "lib/image/http.h"

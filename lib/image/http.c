@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation.  http_do() makes one transfer after the other until a reply is no redirect.  Each transfer
- * runs on the client's multi handle, which keeps the connections.  The body goes to the sink only where the status
- * says success; what a failure says is kept for the error's text.  The first body bytes of a success check that the
- * reply is the one asked for: its length, and for a resumed transfer its range.  A server that ignores the range
- * sends all again, and what the sink had is dropped here.
+ * Theory of operation.  http_do() makes one transfer after the other until a reply is no redirect.  Each
+ * transfer runs on the client's multi handle, which keeps the connections.  The body goes to the sink only
+ * where the status says success; what a failure says is kept for the error's text.  The first body bytes of a
+ * success check that the reply is the one asked for: its length, and for a resumed transfer its range.  A
+ * server that ignores the range sends all again, and what the sink had is dropped here.
  */
 #include "lib/image/http.h"
 

@@ -2,9 +2,9 @@
 /*
  * http.h - one HTTP request at a time, on libcurl: over TLS, plainly, or through a Unix socket.
  *
- * Redirects are followed here and not by libcurl, by these rules: at most five; never from https to http; plain http
- * only to this machine unless `allow_plain`; and once another origin was entered, no Authorization is sent any more.
- * A transfer that stalls ends with -ETIMEDOUT, however long it ran before.
+ * Redirects are followed here and not by libcurl, by these rules: at most five; never from https to http;
+ * plain http only to this machine unless `allow_plain`; and once another origin was entered, no Authorization
+ * is sent any more. A transfer that stalls ends with -ETIMEDOUT, however long it ran before.
  */
 #pragma once
 
@@ -18,7 +18,8 @@ enum {
         HTTP_ERROR_BODY_MAX = 64 * 1024, /* kept of the body of a reply that is no success */
 };
 
-/* How a client behaves; strings are copied. All zero: https only, checked against the system's certificates. */
+/* How a client behaves; strings are copied. All zero: https only, checked against the system's
+ * certificates. */
 struct http_policy {
         bool allow_plain; /* plain http with any host; without it only with this machine */
         bool unverified;  /* certificates are not checked */
@@ -60,9 +61,9 @@ void http_client_free(struct http_client *client);
 DEFINE_CLEANUP(cleanup_http_client_p, struct http_client *, http_client_free)
 #define cleanup_http_client CLEANUP(cleanup_http_client_p)
 
-/* Does one request.  0 where a reply came, whatever its status; else the sink's error, -EHOSTDOWN (no connection),
- * -EPROTO (TLS cannot begin: perhaps plain http is spoken there), -EKEYREJECTED (certificate), -EPERM (forbidden
- * redirect), -EBADMSG (length or range not as asked), -ETIMEDOUT, -ECONNRESET (cut off).
+/* Does one request.  0 where a reply came, whatever its status; else the sink's error, -EHOSTDOWN (no
+ * connection), -EPROTO (TLS cannot begin: perhaps plain http is spoken there), -EKEYREJECTED (certificate),
+ * -EPERM (forbidden redirect), -EBADMSG (length or range not as asked), -ETIMEDOUT, -ECONNRESET (cut off).
  * `*delivered` counts up the bytes that the sink took, from request->skip, also where it fails. */
 int http_do(struct http_client *client, const struct http_request *request, uint64_t *delivered,
             struct http_response *ret_response, struct error *err);

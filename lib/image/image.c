@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation.  A source (source.h) knows how to get content by descriptor; which one it is was decided by
- * the URI's form.  Everything above that is here and the same for all: the layers' pipeline, limits, progress, and
- * errors that name image and layer.
+ * Theory of operation.  A source (source.h) knows how to get content by descriptor; which one it is was
+ * decided by the URI's form.  Everything above that is here and the same for all: the layers' pipeline,
+ * limits, progress, and errors that name image and layer.
  */
 #include "lib/image/image.h"
 
@@ -27,8 +27,8 @@ typedef int (*open_fn)(const struct image_uri *uri, const struct image_options *
                        struct image_source **ret_source, struct image_content *ret_content,
                        struct error *err);
 
-/* A plain name: the engine where it has the image, else the registry.  An engine that has it and fails to deliver is
- * an error: the registry's image of that name may be another one. */
+/* A plain name: the engine where it has the image, else the registry.  An engine that has it and fails to
+ * deliver is an error: the registry's image of that name may be another one. */
 static int open_name(const struct image_uri *uri, const struct image_options *options,
                      struct image_source **ret_source, struct image_content *ret_content, struct error *err)
 {

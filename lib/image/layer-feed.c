@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* layer-feed.c - the spool as libarchive gets it, window by window, and as layer-raw.c looks into it again. */
+/* layer-feed.c - the spool as libarchive gets it, window by window, and as layer-raw.c looks into it
+ * again. */
 #include "lib/base/fd.h"
 #include "lib/image/layer-internal.h"
 

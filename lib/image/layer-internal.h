@@ -31,8 +31,8 @@ struct layer_feed {
 /* n bytes of the spool from `at`, valid until the next call or the next window.  NULL with *err set. */
 const uint8_t *layer_feed_bytes(struct layer_feed *feed, uint64_t at, size_t n, struct error *err);
 
-/* libarchive's read and skip callbacks; `user` is the struct layer_feed.  A skip goes at most to the end: what is
- * missing then shows as a truncated archive. */
+/* libarchive's read and skip callbacks; `user` is the struct layer_feed.  A skip goes at most to the end:
+ * what is missing then shows as a truncated archive. */
 la_ssize_t layer_feed_read(struct archive *archive, void *user, const void **ret_buffer);
 la_int64_t layer_feed_skip(struct archive *archive, void *user, la_int64_t request);
 

@@ -2,9 +2,9 @@
 /*
  * ramdisk-tree.c - a whole image into a ramdisk.
  *
- * Of a set of hard links all entries have the same inode number and link count, and the last one carries the data, as
- * the format's other writers do it.  The kernel keeps a table of inodes with more than one link: a later entry
- * becomes a link to the first name, and only data that is not empty truncates and fills it.
+ * Of a set of hard links all entries have the same inode number and link count, and the last one carries the
+ * data, as the format's other writers do it.  The kernel keeps a table of inodes with more than one link: a
+ * later entry becomes a link to the first name, and only data that is not empty truncates and fills it.
  */
 #include "lib/image/entry-path.h"
 #include "lib/image/ramdisk-internal.h"

@@ -2,8 +2,8 @@
 /*
  * ramdisk.c - theory of operation
  *
- * An entry is a header of 110 bytes ("070701" and thirteen numbers of eight hex digits), the name with its NUL, padding
- * to four bytes, the data, padding to four bytes.  An entry named TRAILER!!! ends the archive.
+ * An entry is a header of 110 bytes ("070701" and thirteen numbers of eight hex digits), the name with its
+ * NUL, padding to four bytes, the data, padding to four bytes.  An entry named TRAILER!!! ends the archive.
  *
  * All goes through one buffer, so that the sink gets few and large pieces however small the entries are.
  */

@@ -34,8 +34,8 @@ void auth_wipe_buf(struct buf *b)
 static const char *const docker_hub_names[] = {"index.docker.io", "registry-1.docker.io",
                                                "registry.hub.docker.com"};
 
-/* True where key `key` of "auths" means `wanted` ("host" or "host/namespace...").  Docker writes URLs; whatever
- * follows the host in one is no namespace. */
+/* True where key `key` of "auths" means `wanted` ("host" or "host/namespace...").  Docker writes URLs;
+ * whatever follows the host in one is no namespace. */
 static bool key_means(const char *key, const char *wanted)
 {
         const char *scheme = strstr(key, "://");

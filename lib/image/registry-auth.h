@@ -2,9 +2,9 @@
 /*
  * registry-auth.h - credentials for registries: where people keep them, and what a registry asks for.
  *
- * Files: containers-auth.json(5) and Docker's config.json: {"auths": {"HOST[/NAMESPACE[/REPOSITORY]]": {"auth":
- * base64(USER:PASSWORD), "identitytoken": ...}}}.  Helper programs ("credHelpers", "credsStore") are never run.
- * Challenges: RFC 7235 and the distribution project's token specification.
+ * Files: containers-auth.json(5) and Docker's config.json: {"auths": {"HOST[/NAMESPACE[/REPOSITORY]]":
+ * {"auth": base64(USER:PASSWORD), "identitytoken": ...}}}.  Helper programs ("credHelpers", "credsStore") are
+ * never run. Challenges: RFC 7235 and the distribution project's token specification.
  */
 #pragma once
 
@@ -27,9 +27,9 @@ struct registry_credentials {
 
 /* Looks for `domain`/`path` in the given file, or where `authfile` is NULL in $REGISTRY_AUTH_FILE, else in
  * $XDG_RUNTIME_DIR/containers/auth.json, $XDG_CONFIG_HOME/containers/auth.json (or below ~/.config) and
- * $DOCKER_CONFIG/config.json (or below ~/.docker), in this order; within a file the most specific key wins.  A file
- * named by argument or REGISTRY_AUTH_FILE must exist.  Nothing found is success, with all members NULL.
- * -EBADMSG for a malformed file, with its name. */
+ * $DOCKER_CONFIG/config.json (or below ~/.docker), in this order; within a file the most specific key wins.
+ * A file named by argument or REGISTRY_AUTH_FILE must exist.  Nothing found is success, with all members
+ * NULL. -EBADMSG for a malformed file, with its name. */
 int registry_credentials_find(const char *authfile, const char *domain, const char *path,
                               const struct log *log, struct registry_credentials *ret_credentials,
                               struct error *err);
@@ -56,8 +56,8 @@ struct auth_challenge {
         char *scope;
 };
 
-/* Reads the values of WWW-Authenticate headers, one per line, and gives the best scheme offered (Bearer before
- * Basic); unknown schemes are passed over.  -EBADMSG for a Bearer without realm. */
+/* Reads the values of WWW-Authenticate headers, one per line, and gives the best scheme offered (Bearer
+ * before Basic); unknown schemes are passed over.  -EBADMSG for a Bearer without realm. */
 int auth_challenge_parse(const char *headers, struct auth_challenge *ret_challenge, struct error *err);
 
 /* Frees the members. Safe on an all-zero struct. */

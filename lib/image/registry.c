@@ -2,13 +2,13 @@
 /*
  * docker://REF: a client of the OCI distribution specification v1.1 (pull).
  *
- * Theory of operation.  The first request finds out how to talk: https, or for this machine (and where the caller
- * said "insecure") plain http if TLS cannot begin there.  A 401 names what is wanted; the answer, a token or a
- * password, is kept for the following requests and renewed once per request where it has run out.  Credentials are
- * looked up only when asked for.
+ * Theory of operation.  The first request finds out how to talk: https, or for this machine (and where the
+ * caller said "insecure") plain http if TLS cannot begin there.  A 401 names what is wanted; the answer, a
+ * token or a password, is kept for the following requests and renewed once per request where it has run out.
+ * Credentials are looked up only when asked for.
  *
- * A transfer that breaks is resumed from where the sink is, so that hashes and decompressor go on: up to five tries
- * without progress, with growing pauses.  The sink never sees a byte twice.
+ * A transfer that breaks is resumed from where the sink is, so that hashes and decompressor go on: up to five
+ * tries without progress, with growing pauses.  The sink never sees a byte twice.
  */
 #include "lib/image/http.h"
 #include "lib/image/registry-auth.h"
@@ -364,7 +364,8 @@ static const struct image_source_ops registry_ops = {
         .free = registry_free,
 };
 
-/* The certificates to trust: SSL_CERT_FILE as with other programs, else what is set up for this registry alone. */
+/* The certificates to trust: SSL_CERT_FILE as with other programs, else what is set up for this registry
+ * alone. */
 static char *ca_file_for(const char *domain)
 {
         static const char *const folders[] = {"/etc/containers/certs.d", "/etc/docker/certs.d"};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * source.h - what lib/image's sources have in common: a source gives content by descriptor, and this side checks
- * and understands it.
+ * source.h - what lib/image's sources have in common: a source gives content by descriptor, and this side
+ * checks and understands it.
  */
 #pragma once
 
@@ -52,8 +52,8 @@ void image_content_done(struct image_content *content);
 /* A sink that appends to a struct buf, the `user`; -EFBIG past its ceiling. */
 int image_sink_buf(void *user, struct view data, struct error *err);
 
-/* Reads the manifest or index at `root`, checked against its digest, goes on to the image for `arch` and reads its
- * configuration.  *ret_content is for image_content_done(). */
+/* Reads the manifest or index at `root`, checked against its digest, goes on to the image for `arch` and
+ * reads its configuration.  *ret_content is for image_content_done(). */
 int image_resolve(struct image_source *source, const struct descriptor *root, const char *arch,
                   struct image_content *ret_content, struct error *err);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sources.h - how each form of image.h is opened.  Each function gives the source, from which layers will be read,
- * and the image's content.  `options` is complete here: arch and the sizes are set.
+ * sources.h - how each form of image.h is opened.  Each function gives the source, from which layers will be
+ * read, and the image's content.  `options` is complete here: arch and the sizes are set.
  */
 #pragma once
 

@@ -22,7 +22,8 @@ struct layer_request {
         void *user;
 };
 
-/* Streams the layer from `source`: blob digest, decompression, diff id, spool file.  *ret_fd is at position 0, and
- * set only where everything holds; *ret_size is the tar's size. -EBADMSG, -EFBIG, or the source's error. */
+/* Streams the layer from `source`: blob digest, decompression, diff id, spool file.  *ret_fd is at position
+ * 0, and set only where everything holds; *ret_size is the tar's size. -EBADMSG, -EFBIG, or the source's
+ * error. */
 int layer_spool(struct image_source *source, const struct layer_request *request, int *ret_fd,
                 uint64_t *ret_size, struct error *err);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation.  One pass over the headers (libarchive, seeking over the data) notes for each file its name
- * and where its header begins; a member is read by a second libarchive reader that begins there.  The descriptor is
- * read with pread() only, so that several reads don't disturb each other.
+ * Theory of operation.  One pass over the headers (libarchive, seeking over the data) notes for each file its
+ * name and where its header begins; a member is read by a second libarchive reader that begins there.  The
+ * descriptor is read with pread() only, so that several reads don't disturb each other.
  *
- * An archive may name a file twice; which one a reader means is then anybody's guess, so such a name can't be read.
+ * An archive may name a file twice; which one a reader means is then anybody's guess, so such a name can't be
+ * read.
  */
 #include "lib/image/tar-index.h"
 
@@ -117,8 +118,8 @@ static int reader_new(int fd, uint64_t offset, uint64_t end, struct reader **ret
         return 0;
 }
 
-/* The name without "./", "..", double or trailing slashes, taken relative to `base` (a file's name, or NULL); NULL
- * where it leads out of the archive or memory ran out. */
+/* The name without "./", "..", double or trailing slashes, taken relative to `base` (a file's name, or NULL);
+ * NULL where it leads out of the archive or memory ran out. */
 static char *normalise(const char *base, const char *name)
 {
         const char *slash = base && name[0] != '/' ? strrchr(base, '/') : NULL;

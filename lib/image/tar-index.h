@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tar-index.h - members of a tar file by name, for archives that hold images.  Names are looked up in a table and
- * never touch a file system; links are followed inside the table.  A compressed archive, or one that can't seek, is
- * first spooled.
+ * tar-index.h - members of a tar file by name, for archives that hold images.  Names are looked up in a table
+ * and never touch a file system; links are followed inside the table.  A compressed archive, or one that
+ * can't seek, is first spooled.
  */
 #pragma once
 
@@ -15,8 +15,8 @@ enum {
 
 struct tar_index;
 
-/* Reads the table of contents of the archive at `fd`, which is the index's whatever comes.  `options` say where and
- * how much to spool.  -EBADMSG where it is no tar, is cut off, or has too many entries. */
+/* Reads the table of contents of the archive at `fd`, which is the index's whatever comes.  `options` say
+ * where and how much to spool.  -EBADMSG where it is no tar, is cut off, or has too many entries. */
 int tar_index_open(int fd, const struct image_options *options, struct tar_index **ret_index,
                    struct error *err);
 
@@ -32,8 +32,8 @@ DEFINE_CLEANUP(cleanup_tar_index_p, struct tar_index *, tar_index_free)
 /* True where a file or link of that name is there. */
 bool tar_index_has(const struct tar_index *index, const char *name);
 
-/* Streams the file `name` (following links) to `sink`.  -ENOENT where it is missing, -EBADMSG where the name occurs
- * twice, leads in a circle or out of the archive, or the archive is corrupt. */
+/* Streams the file `name` (following links) to `sink`.  -ENOENT where it is missing, -EBADMSG where the name
+ * occurs twice, leads in a circle or out of the archive, or the archive is corrupt. */
 int tar_index_read(const struct tar_index *index, const char *name, image_sink_fn sink, void *user,
                    struct error *err);
 

@@ -87,7 +87,8 @@ static const char *split_path(const char *path, char *ret_folder)
         return slash ? slash + 1 : path;
 }
 
-/* The folder in which `path` has its last component, made where it is missing; *ret_name is that component. */
+/* The folder in which `path` has its last component, made where it is missing; *ret_name is that
+ * component. */
 static int find_parent(struct image_tree *tree, const char *path, struct tree_node **ret_parent,
                        const char **ret_name, struct error *err)
 {
@@ -97,7 +98,8 @@ static int find_parent(struct image_tree *tree, const char *path, struct tree_no
         return tree_find_or_make_dir(tree, folder, 0755, ret_parent, err);
 }
 
-/* The folder that a marker is about, or NULL where there is none: a marker makes nothing, so it hides nothing then. */
+/* The folder that a marker is about, or NULL where there is none: a marker makes nothing, so it hides nothing
+ * then. */
 static int find_marked(struct image_tree *tree, const char *path, struct tree_node **ret_dir,
                        struct error *err)
 {

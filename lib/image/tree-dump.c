@@ -5,7 +5,7 @@
  *     tree-dump cpio LAYER...          the ramdisk on stdout: rootfs/... and enclave/xattrs
  *     tree-dump list LAYER...          one line of JSON for each name, bytes as code points 0 to 255
  *     tree-dump user USER LAYER...     "uid gid home group..." of an image's User
- *     tree-dump stats LAYER...         counts, and this process's peak memory in KiB, the ramdisk made and dropped
+ *     tree-dump stats LAYER...         counts, and peak memory in KiB, with the ramdisk made and dropped
  */
 #include "lib/base/fd.h"
 #include "lib/base/file.h"

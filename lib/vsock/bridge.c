@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation.  Streams come from the parent through a Unix socket: a client connects, writes one line
- * "CONNECT <port>\n" and gets "OK <local port>\n" when the guest has agreed, or is hung up on.  (The convention is that
- * of Firecracker and of vhost-device-vsock.)  The line is peeked at until it is whole and then taken exactly, so what
- * the client sends behind it is the stream's.  A client that hangs up while the guest thinks cancels its request; how
- * long to wait is its own decision.
+ * Theory of operation.  Streams come from the parent through a Unix socket: a client connects, writes one
+ * line "CONNECT <port>\n" and gets "OK <local port>\n" when the guest has agreed, or is hung up on.  (The
+ * convention is that of Firecracker and of vhost-device-vsock.)  The line is peeked at until it is whole and
+ * then taken exactly, so what the client sends behind it is the stream's.  A client that hangs up while the
+ * guest thinks cancels its request; how long to wait is its own decision.
  *
- * Streams of the guest's go to a listener in this process, as one end of a socket pair, or else to the Unix socket
- * `<name>_<port>`.  Connecting to that never blocks: a listener with a full backlog refuses.
+ * Streams of the guest's go to a listener in this process, as one end of a socket pair, or else to the Unix
+ * socket `<name>_<port>`.  Connecting to that never blocks: a listener with a full backlog refuses.
  */
 #include "lib/vsock/device-internal.h"
 
@@ -38,7 +38,8 @@ struct handshake {
         uint64_t deadline;
 };
 
-/* --- listeners in this process ---------------------------------------------------------------------------------- */
+/* --- listeners in this process
+ * ---------------------------------------------------------------------------------- */
 
 static struct listener *find_listener(const struct vsock_device *device, uint32_t port)
 {
@@ -105,7 +106,8 @@ void bridge_deliver(struct vsock_device *device, struct listener *listener, int 
         listener->accept(device, listener->port, fd, listener->user);
 }
 
-/* --- clients of the Unix socket --------------------------------------------------------------------------------- */
+/* --- clients of the Unix socket
+ * --------------------------------------------------------------------------------- */
 
 /* Ends a handshake and returns its descriptor. */
 static int end_handshake(struct handshake *h)
@@ -246,7 +248,8 @@ int bridge_confirm(int fd, uint32_t port)
         return sent == n ? 0 : -EPIPE;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------- */
+/* --- life
+ * ------------------------------------------------------------------------------------------------------- */
 
 int bridge_init(struct vsock_device *device, const struct vsock_device_options *options, struct error *err)
 {

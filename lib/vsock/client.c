@@ -19,7 +19,8 @@
 
 enum { BACKLOG = 128, REPLY_MAX = 32, PEER_NAME_MAX = 300 };
 
-/* --- time ------------------------------------------------------------------------------------------------------- */
+/* --- time
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* Negative: never. */
 static int64_t deadline_of(int timeout_ms)
@@ -58,7 +59,8 @@ static int set_blocking(int fd)
         return flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-/* --- what went wrong -------------------------------------------------------------------------------------------- */
+/* --- what went wrong
+ * -------------------------------------------------------------------------------------------- */
 
 static void describe_peer(const struct vsock_endpoint *endpoint, char ret_name[PEER_NAME_MAX])
 {
@@ -94,7 +96,8 @@ static int explain(const struct vsock_endpoint *endpoint, uint32_t port, int cod
         }
 }
 
-/* --- the device's bridge ---------------------------------------------------------------------------------------- */
+/* --- the device's bridge
+ * ---------------------------------------------------------------------------------------- */
 
 /* Reads the bridge's line, and not a byte more, into ret_line. -ECONNRESET where it hung up instead. */
 static int read_line(int fd, int64_t deadline, char ret_line[REPLY_MAX])
@@ -179,7 +182,8 @@ static int listen_bridge(const struct vsock_endpoint *endpoint, uint32_t port, i
         return 0;
 }
 
-/* --- the kernel's vsock ----------------------------------------------------------------------------------------- */
+/* --- the kernel's vsock
+ * ----------------------------------------------------------------------------------------- */
 
 static int connect_kernel(uint32_t cid, uint32_t port, int64_t deadline, int *ret_fd)
 {
@@ -222,7 +226,8 @@ static int listen_kernel(uint32_t port, int *ret_fd, struct error *err)
         return 0;
 }
 
-/* --- the calls -------------------------------------------------------------------------------------------------- */
+/* --- the calls
+ * -------------------------------------------------------------------------------------------------- */
 
 int vsock_connect(const struct vsock_endpoint *endpoint, uint32_t port, int timeout_ms, int *ret_fd,
                   struct error *err)

@@ -2,26 +2,29 @@
 /*
  * Theory of operation.  A connection joins a stream of the guest with a descriptor on the parent.
  *
- * Towards the guest.  Data stays in the descriptor's socket buffer until the guest has both credit and a buffer for
- * it; then it is read straight into the guest's memory (rings.c).  So a guest that does not read costs us nothing, and
- * the program at the other end of the descriptor is slowed down by its own full socket.
+ * Towards the guest.  Data stays in the descriptor's socket buffer until the guest has both credit and a
+ * buffer for it; then it is read straight into the guest's memory (rings.c).  So a guest that does not read
+ * costs us nothing, and the program at the other end of the descriptor is slowed down by its own full socket.
  *
- * From the guest.  Data is written straight from the guest's memory.  What the descriptor does not take at once goes to
- * `ring`.  We promised the guest room for buf_alloc bytes and it may send that much without asking, so the ring can
- * hold it all, and the guest's packets never wait for a slow reader; a guest that sends more breaks its word and the
- * connection is reset.  fwd_cnt, which gives credit back, counts what the descriptor took.
+ * From the guest.  Data is written straight from the guest's memory.  What the descriptor does not take at
+ * once goes to `ring`.  We promised the guest room for buf_alloc bytes and it may send that much without
+ * asking, so the ring can hold it all, and the guest's packets never wait for a slow reader; a guest that
+ * sends more breaks its word and the connection is reset.  fwd_cnt, which gives credit back, counts what the
+ * descriptor took.
  *
- * Control packets are flags in `pending`, not a queue: each kind is wanted or not, and the header is made when it
- * leaves.  So they need no memory and are never lost for want of a guest buffer.
+ * Control packets are flags in `pending`, not a queue: each kind is wanted or not, and the header is made
+ * when it leaves.  So they need no memory and are never lost for want of a guest buffer.
  *
  * Closing, virtio 1.2, section 5.10.6.5.  Each direction closes by itself:
- *   descriptor at its end              -> SHUTDOWN(SEND);     guest's SHUTDOWN(SEND) -> shutdown(SHUT_WR), once the ring
- *   descriptor takes no more (EPIPE)   -> SHUTDOWN(RCV)                                 is written
- *   descriptor closed (EPOLLHUP)       -> SHUTDOWN(both)      guest's SHUTDOWN(RCV)  -> shutdown(SHUT_RD)
- * Whoever receives a SHUTDOWN(both), at once or in two steps, answers RST and forgets the connection; where the guest
- * does not answer ours, we send the RST after CLOSE_MS.  After an RST of the guest's the ring is still written out
- * (CONNECTION_LINGERING), for Linux sends one some seconds after every close() that we did not confirm, and what was
- * sent before a close() has to arrive.
+ *   descriptor at its end              -> SHUTDOWN(SEND)
+ *   descriptor takes no more (EPIPE)   -> SHUTDOWN(RCV)
+ *   descriptor closed (EPOLLHUP)       -> SHUTDOWN(both)
+ *   guest's SHUTDOWN(SEND)             -> shutdown(SHUT_WR), once the ring is written
+ *   guest's SHUTDOWN(RCV)              -> shutdown(SHUT_RD)
+ * Whoever receives a SHUTDOWN(both), at once or in two steps, answers RST and forgets the connection; where
+ * the guest does not answer ours, we send the RST after CLOSE_MS.  After an RST of the guest's the ring is
+ * still written out (CONNECTION_LINGERING), for Linux sends one some seconds after every close() that we did
+ * not confirm, and what was sent before a close() has to arrive.
  */
 #include "lib/vsock/device-internal.h"
 
@@ -92,7 +95,8 @@ void connection_reset(struct connection *c, int result)
         tell_waiter(c, result, -1);
 }
 
-/* --- credit ----------------------------------------------------------------------------------------------------- */
+/* --- credit
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* How many bytes the guest has room for. Its numbers may be nonsense; the result is at most its buf_alloc. */
 static uint32_t guest_room(const struct connection *c)
@@ -102,8 +106,8 @@ static uint32_t guest_room(const struct connection *c)
         return in_flight >= c->peer_buf_alloc ? 0 : c->peer_buf_alloc - in_flight;
 }
 
-/* n bytes of the guest's are dealt with.  It is told when that is worth a packet: a guest that has used up its credit
- * will hear of a quarter of it at the latest. */
+/* n bytes of the guest's are dealt with.  It is told when that is worth a packet: a guest that has used up
+ * its credit will hear of a quarter of it at the latest. */
 static void forwarded(struct connection *c, size_t n)
 {
         c->fwd_cnt += (uint32_t)n;
@@ -113,7 +117,8 @@ static void forwarded(struct connection *c, size_t n)
         }
 }
 
-/* --- closing ---------------------------------------------------------------------------------------------------- */
+/* --- closing
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* Tells the guest that we will send no more, receive no more, or both. */
 static void shut_by_us(struct connection *c, uint8_t what)
@@ -153,7 +158,8 @@ static void settle(struct connection *c)
                 (void)shutdown(c->fd, SHUT_WR);
 }
 
-/* --- from the guest to the descriptor --------------------------------------------------------------------------- */
+/* --- from the guest to the descriptor
+ * --------------------------------------------------------------------------- */
 
 /* Writes as much as the descriptor takes; returns how much that was. */
 static size_t write_some(struct connection *c, struct iovec *segments, size_t n)
@@ -236,7 +242,8 @@ static void on_rw(struct connection *c, const struct vsock_packet_header *header
         settle(c);
 }
 
-/* --- packets ---------------------------------------------------------------------------------------------------- */
+/* --- packets
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* The guest agreed to a connection that we asked for. */
 static void on_response(struct connection *c)
@@ -370,7 +377,8 @@ bool connection_next_control(struct connection *c, struct vsock_packet_header *r
         return false;
 }
 
-/* --- from the descriptor to the guest --------------------------------------------------------------------------- */
+/* --- from the descriptor to the guest
+ * --------------------------------------------------------------------------- */
 
 size_t connection_may_send(struct connection *c)
 {
@@ -405,7 +413,8 @@ struct vsock_packet_header connection_data_header(struct connection *c, uint32_t
         return header;
 }
 
-/* --- the descriptor --------------------------------------------------------------------------------------------- */
+/* --- the descriptor
+ * --------------------------------------------------------------------------------------------- */
 
 static int on_events(struct loop_source *source, int fd, uint32_t events, void *user)
 {
@@ -439,7 +448,8 @@ static int on_events(struct loop_source *source, int fd, uint32_t events, void *
 
 int connection_attach(struct connection *c, int fd, struct error *err)
 {
-        /* Edge-triggered, so that a stream which waits for the guest's credit costs nothing, hung up or not. */
+        /* Edge-triggered, so that a stream which waits for the guest's credit costs nothing, hung up or
+         * not. */
         int r = loop_add_fd(c->device->loop, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_events, c,
                             &c->source, err);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * device-internal.h - what the parts of the device share: device.c (life, loop), rings.c (packets in and out),
- * connection.c (one stream's state machine), connection-table.c (which streams there are), bridge.c (where streams
- * come from and go to on the parent).
+ * device-internal.h - what the parts of the device share: device.c (life, loop), rings.c (packets in and
+ * out), connection.c (one stream's state machine), connection-table.c (which streams there are), bridge.c
+ * (where streams come from and go to on the parent).
  */
 #pragma once
 
@@ -23,8 +23,8 @@ enum {
 
         TABLE_BUCKETS = 1024,
         CONNECTIONS_DEFAULT = 4096,
-        /* Guest data that waits for a slow reader: per connection, and what is promised to all of them.  When that is
-         * reached, new connections are promised the small amount. */
+        /* Guest data that waits for a slow reader: per connection, and what is promised to all of them.  When
+         * that is reached, new connections are promised the small amount. */
         BUFFER_SIZE = 256 * 1024,
         BUFFER_SIZE_SMALL = 16 * 1024,
         BUFFER_BUDGET = 128 * 1024 * 1024,
@@ -39,7 +39,8 @@ enum {
         ACCEPT_PAUSE_MS = 500,    /* when descriptors run out */
 };
 
-/* --- one stream ------------------------------------------------------------------------------------------------- */
+/* --- one stream
+ * ------------------------------------------------------------------------------------------------- */
 
 enum connection_state {
         CONNECTION_REQUESTED, /* we asked the guest and wait for its answer */
@@ -96,7 +97,8 @@ struct connection {
         uint32_t fwd_cnt;   /* of these, handed on or dropped */
         uint32_t told_fwd_cnt;
 
-        /* rx_cnt - fwd_cnt bytes that the parent's side did not take yet; buf_alloc bytes, allocated when needed. */
+        /* rx_cnt - fwd_cnt bytes that the parent's side did not take yet; buf_alloc bytes, allocated when
+         * needed. */
         uint8_t *ring;
         size_t ring_at;
         size_t ring_n;
@@ -110,8 +112,8 @@ struct connection {
 void connection_packet(struct connection *c, const struct vsock_packet_header *header,
                        const struct virtqueue_chain *chain);
 
-/* Puts the next control packet (not data) that wants to leave into *ret_header: false where there is none.  The
- * connection may be gone afterwards where that packet was its RST. */
+/* Puts the next control packet (not data) that wants to leave into *ret_header: false where there is none.
+ * The connection may be gone afterwards where that packet was its RST. */
 bool connection_next_control(struct connection *c, struct vsock_packet_header *ret_header);
 
 /* How many bytes of data may be read from fd and sent to the guest now; 0 where none wait. */
@@ -132,16 +134,19 @@ void connection_expired(struct connection *c);
 /* A new connection to the guest's `port`, which asks as soon as it can.  -EMFILE, -ENOMEM. */
 int connection_request(struct vsock_device *device, uint32_t port, struct connection **ret_connection);
 
-/* Ends it from our side: RST to the guest.  `result` is what somebody who still waits for a connection is told. */
+/* Ends it from our side: RST to the guest.  `result` is what somebody who still waits for a connection is
+ * told. */
 void connection_reset(struct connection *c, int result);
 
-/* Ends it without a word to the guest, which knows or has forgotten.  What the guest sent before is still written. */
+/* Ends it without a word to the guest, which knows or has forgotten.  What the guest sent before is still
+ * written. */
 void connection_drop(struct connection *c, int result);
 
 /* Ends it here and now, without a word to the guest. */
 void connection_abandon(struct connection *c, int result);
 
-/* --- all streams ------------------------------------------------------------------------------------------------ */
+/* --- all streams
+ * ------------------------------------------------------------------------------------------------ */
 
 LIST_HEAD(connection_list, connection);
 TAILQ_HEAD(connection_queue, connection);
@@ -177,7 +182,8 @@ void connection_table_remove(struct connection_table *table, struct connection *
 /* A parent's port that is free for connections with this port of the guest. */
 uint32_t connection_table_choose_port(struct connection_table *table, uint32_t guest_port);
 
-/* --- the device ------------------------------------------------------------------------------------------------- */
+/* --- the device
+ * ------------------------------------------------------------------------------------------------- */
 
 /* An RST for a packet that belongs to no connection. */
 struct stray_reply {
@@ -260,7 +266,8 @@ int rings_send(struct vsock_device *device, struct error *err);
 /* Deadlines are looked at at `when` or later.  0 is no deadline. */
 void device_set_timer(struct vsock_device *device, uint64_t when);
 
-/* --- the parent's side ------------------------------------------------------------------------------------------ */
+/* --- the parent's side
+ * ------------------------------------------------------------------------------------------ */
 
 /* Opens the bridge's socket where options name one. */
 int bridge_init(struct vsock_device *device, const struct vsock_device_options *options, struct error *err);
@@ -274,8 +281,9 @@ void bridge_done(struct vsock_device *device);
 /* Ends what waits too long, resumes accepting; returns the next deadline (0: none). */
 uint64_t bridge_deadlines(struct vsock_device *device, uint64_t now);
 
-/* The guest wants a stream to the parent's `port`: ret_fds[0] is for the connection; -ECONNREFUSED, -ENOENT and the like
- * where nobody listens.  Where *ret_listener is not NULL, ret_fds[1] is for bridge_deliver(), else it is -1. */
+/* The guest wants a stream to the parent's `port`: ret_fds[0] is for the connection; -ECONNREFUSED, -ENOENT
+ * and the like where nobody listens.  Where *ret_listener is not NULL, ret_fds[1] is for bridge_deliver(),
+ * else it is -1. */
 int bridge_dial(struct vsock_device *device, uint32_t port, struct listener **ret_listener, int ret_fds[2],
                 struct error *err);
 

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation.  The device has two rings: the guest transmits on QUEUE_TX, we on QUEUE_RX, into buffers that
- * the guest put there.  (The third ring, for events, is handled by QEMU.)  Whatever happens, a kick, a readable
- * descriptor, a deadline, ends in device_service(): take all that the guest transmitted, then send what connections
- * have to say while there are buffers, then interrupt the guest where it wants that.
+ * Theory of operation.  The device has two rings: the guest transmits on QUEUE_TX, we on QUEUE_RX, into
+ * buffers that the guest put there.  (The third ring, for events, is handled by QEMU.)  Whatever happens, a
+ * kick, a readable descriptor, a deadline, ends in device_service(): take all that the guest transmitted,
+ * then send what connections have to say while there are buffers, then interrupt the guest where it wants
+ * that.
  *
- * Threads.  Nothing here is shared with anybody, so loop and device can have a thread of their own.  The supervisor
- * does not need one: every callback is bounded (rings.c has its budgets), none blocks, the supervisor's
- * other descriptors see little traffic, and the guest's own vCPUs, in QEMU, are what limits throughput; while hooks
- * that run in the supervisor's thread spare it all locking.
+ * Threads.  Nothing here is shared with anybody, so loop and device can have a thread of their own.  The
+ * supervisor does not need one: every callback is bounded (rings.c has its budgets), none blocks, the
+ * supervisor's other descriptors see little traffic, and the guest's own vCPUs, in QEMU, are what limits
+ * throughput; while hooks that run in the supervisor's thread spare it all locking.
  *
  * What a guest can bring about at will is logged at debug level only: it must not fill the parent's disk.
  *
- * When something ends the device (QEMU hangs up, the guest breaks its rings) it lets go of everything but its memory,
- * tells on_ended, and stays dead until freed.  Broken rings are not forgiven: a driver that writes nonsense into its
- * rings is either taken over or about to crash.
+ * When something ends the device (QEMU hangs up, the guest breaks its rings) it lets go of everything but its
+ * memory, tells on_ended, and stays dead until freed.  Broken rings are not forgiven: a driver that writes
+ * nonsense into its rings is either taken over or about to crash.
  */
 #include "lib/vsock/device-internal.h"
 
@@ -31,7 +32,8 @@
 
 static const uint64_t TIMER_IDLE_MS = UINT64_C(24) * 3600 * 1000;
 
-/* --- who has something to send ---------------------------------------------------------------------------------- */
+/* --- who has something to send
+ * ---------------------------------------------------------------------------------- */
 
 void device_mark_ready(struct connection *c)
 {
@@ -59,7 +61,8 @@ void device_wake(struct vsock_device *device)
         device->woken = write(device->wake_fd, &one, sizeof(one)) == sizeof(one);
 }
 
-/* --- the loop --------------------------------------------------------------------------------------------------- */
+/* --- the loop
+ * --------------------------------------------------------------------------------------------------- */
 
 /* Lets go of everything but memory. */
 static void let_go(struct vsock_device *device)
@@ -177,7 +180,8 @@ static int on_timer(struct loop_source *source, void *user)
         return device_service(device);
 }
 
-/* --- vhost-user ------------------------------------------------------------------------------------------------- */
+/* --- vhost-user
+ * ------------------------------------------------------------------------------------------------- */
 
 static int on_queue_start(void *user, size_t index, int kick_fd, struct error *err)
 {
@@ -222,7 +226,8 @@ static void describe(struct vsock_device *device)
         memcpy(device->description.config, &cid, sizeof(cid));
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------- */
+/* --- life
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int watch_all(struct vsock_device *device, int vhost_user_fd, struct error *err)
 {

@@ -79,7 +79,8 @@ DEFINE_CLEANUP(cleanup_vsock_device_p, struct vsock_device *, vsock_device_free)
 int vsock_device_listen(struct vsock_device *device, uint32_t port, vsock_device_accept_fn accept, void *user,
                         struct error *err);
 
-/* Ends vsock_device_listen(); streams that were handed out live on.  Fine where nobody listens on the port. */
+/* Ends vsock_device_listen(); streams that were handed out live on.  Fine where nobody listens on the
+ * port. */
 void vsock_device_unlisten(struct vsock_device *device, uint32_t port);
 
 /* Connects to `port` in the guest, waiting at most `timeout_ms`.  `connected` is called exactly once, always

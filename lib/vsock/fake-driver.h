@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fake-driver.h - for tests: QEMU and a guest's vsock driver in the same process as the device, which they know only
- * through the vhost-user socket, shared memory and eventfds.  Everything fails the running cmocka test when it cannot
- * do what it says within DRIVER_DEADLINE_MS.
+ * fake-driver.h - for tests: QEMU and a guest's vsock driver in the same process as the device, which they
+ * know only through the vhost-user socket, shared memory and eventfds.  Everything fails the running cmocka
+ * test when it cannot do what it says within DRIVER_DEADLINE_MS.
  */
 #pragma once
 
@@ -86,7 +86,8 @@ void driver_turn(struct driver *d);
 struct vsock_packet_header driver_header(const struct driver *d, uint16_t op, uint32_t guest_port,
                                          uint32_t host_port);
 
-/* Transmits one packet, its header in pieces of `split` bytes (0: in one), and waits until the device took it. */
+/* Transmits one packet, its header in pieces of `split` bytes (0: in one), and waits until the device took
+ * it. */
 void driver_transmit(struct driver *d, const struct vsock_packet_header *header, const void *payload,
                      size_t split);
 
@@ -100,7 +101,8 @@ void driver_set_descriptor(struct driver *d, uint32_t ring, uint16_t index, uint
 /* Makes the chain at `head` available and kicks. */
 void driver_offer(struct driver *d, uint32_t ring, uint16_t head);
 
-/* Waits for a packet from the device; its payload goes to ret_payload (room for DRIVER_BUFFER) unless that is NULL. */
+/* Waits for a packet from the device; its payload goes to ret_payload (room for DRIVER_BUFFER) unless that is
+ * NULL. */
 struct vsock_packet_header driver_receive(struct driver *d, uint8_t *ret_payload);
 
 /* As above, and checks that it is this operation to this port of the guest. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzz target: a front end's messages, with descriptors, and rings in the memory that it gives.  The input is a row of
- * records: u8 which descriptors come along (low half: how many; high half: of what kind), then the message, its header
- * telling its size.  The memory is filled with the input, so that rings hold parts of it.
+ * Fuzz target: a front end's messages, with descriptors, and rings in the memory that it gives.  The input is
+ * a row of records: u8 which descriptors come along (low half: how many; high half: of what kind), then the
+ * message, its header telling its size.  The memory is filled with the input, so that rings hold parts of it.
  */
 #include "lib/vsock/vhost-user.h"
 

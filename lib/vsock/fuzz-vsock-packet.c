@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzz target: a guest's packets, and what the device makes of them.  The input is a row of records: u8 what to do
- * between packets, u8 payload size (in 16 bytes), then the packet, header first.  Ports and CIDs are drawn together so
- * that packets meet connections.
+ * Fuzz target: a guest's packets, and what the device makes of them.  The input is a row of records: u8 what
+ * to do between packets, u8 payload size (in 16 bytes), then the packet, header first.  Ports and CIDs are
+ * drawn together so that packets meet connections.
  */
 #include "lib/vsock/device-internal.h"
 

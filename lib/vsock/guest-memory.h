@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * guest-memory.h - the guest's memory as this process sees it, and the only way from a guest's address to a pointer.
+ * guest-memory.h - the guest's memory as this process sees it, and the only way from a guest's address to a
+ * pointer.
  *
- * The guest goes on writing to this memory while we look at it: whatever decides something is copied out first, and
- * the copy is checked and used.
+ * The guest goes on writing to this memory while we look at it: whatever decides something is copied out
+ * first, and the copy is checked and used.
  */
 #pragma once
 
@@ -34,9 +35,9 @@ struct guest_memory {
         size_t n;
 };
 
-/* Maps a region; `fd` stays the caller's and may be closed afterwards.  It has to be a memfd (or hugetlbfs file) that
- * cannot shrink (F_SEAL_SHRINK), or its owner could kill us with SIGBUS.  -EINVAL for a place that wraps around, lies
- * outside of the file or overlaps another region, -ENOSPC for one too many. */
+/* Maps a region; `fd` stays the caller's and may be closed afterwards.  It has to be a memfd (or hugetlbfs
+ * file) that cannot shrink (F_SEAL_SHRINK), or its owner could kill us with SIGBUS.  -EINVAL for a place that
+ * wraps around, lies outside of the file or overlaps another region, -ENOSPC for one too many. */
 int guest_memory_add(struct guest_memory *m, const struct guest_memory_place *place, int fd,
                      struct error *err);
 

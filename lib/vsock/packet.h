@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * packet.h - the header of a vsock packet: struct virtio_vsock_hdr, 44 bytes, little-endian (virtio 1.2, section
- * 5.10.6).  Codec only; what a field may hold is decided by whoever knows the connection.
+ * packet.h - the header of a vsock packet: struct virtio_vsock_hdr, 44 bytes, little-endian (virtio 1.2,
+ * section 5.10.6).  Codec only; what a field may hold is decided by whoever knows the connection.
  */
 #pragma once
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation.  The transmit ring never waits for the receive ring: a packet is dealt with at once, wholly,
- * whatever the state of the receive ring (connection.c tells how that is possible in bounded memory).  Were it
- * otherwise, a guest that transmits before it receives could wait for us while we wait for it.  Only RSTs for packets
- * that belong to nothing need memory of their own; when 256 of them wait, further ones are dropped, which a flooding
- * guest has earned.
+ * Theory of operation.  The transmit ring never waits for the receive ring: a packet is dealt with at once,
+ * wholly, whatever the state of the receive ring (connection.c tells how that is possible in bounded memory).
+ * Were it otherwise, a guest that transmits before it receives could wait for us while we wait for it.  Only
+ * RSTs for packets that belong to nothing need memory of their own; when 256 of them wait, further ones are
+ * dropped, which a flooding guest has earned.
  *
- * Data for the guest is read from its descriptor straight into as many of the guest's buffers as one run of a stream
- * takes.  Linux gives 4 KiB buffers; one system call per buffer would cost more than the copy.
+ * Data for the guest is read from its descriptor straight into as many of the guest's buffers as one run of a
+ * stream takes.  Linux gives 4 KiB buffers; one system call per buffer would cost more than the copy.
  */
 #include "lib/vsock/device-internal.h"
 
@@ -22,7 +22,8 @@ enum {
         RX_BUDGET = 64,  /* runs to the guest in one turn */
 };
 
-/* --- from the guest --------------------------------------------------------------------------------------------- */
+/* --- from the guest
+ * --------------------------------------------------------------------------------------------- */
 
 /* Answers a packet that belongs to no connection.  An RST is never answered. */
 static void refuse_packet(struct vsock_device *device, const struct vsock_packet_header *header)
@@ -134,7 +135,8 @@ int rings_receive(struct vsock_device *device, struct error *err)
         return 0;
 }
 
-/* --- to the guest ----------------------------------------------------------------------------------------------- */
+/* --- to the guest
+ * ----------------------------------------------------------------------------------------------- */
 
 /* The next buffer of the guest's: 1, or 0 where there is none. */
 static int pop_buffer(struct virtqueue *q, struct virtqueue_chain *ret_chain, struct error *err)

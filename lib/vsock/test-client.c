@@ -18,7 +18,8 @@
 
 enum { PATIENCE_MS = 20000 };
 
-/* A bridge that answers one client with fixed words, in a thread; its path is longer than a socket's address. */
+/* A bridge that answers one client with fixed words, in a thread; its path is longer than a socket's
+ * address. */
 struct bridge {
         char folder[512];
         char path[600];

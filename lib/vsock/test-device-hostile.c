@@ -46,7 +46,8 @@ static void expect_end(struct driver *d, int code, const char *words)
         driver_done(d);
 }
 
-/* --- packets ---------------------------------------------------------------------------------------------------- */
+/* --- packets
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void packets_for_no_connection_are_reset(void **state)
 {
@@ -227,7 +228,8 @@ static void later_connections_are_promised_less(void **state)
         driver_done(&d);
 }
 
-/* --- rings ------------------------------------------------------------------------------------------------------ */
+/* --- rings
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void circle_of_descriptors_ends_the_device(void **state)
 {
@@ -291,7 +293,8 @@ static void receive_buffer_without_room_ends_the_device(void **state)
         expect_end(&d, -EBADMSG, "a buffer of 44 bytes is too small");
 }
 
-/* --- QEMU ------------------------------------------------------------------------------------------------------- */
+/* --- QEMU
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void kick_that_is_no_eventfd_ends_the_device(void **state)
 {

@@ -201,7 +201,8 @@ static void nobody_listening_refuses_the_guest(void **state)
         driver_done(&d);
 }
 
-/* --- credit ----------------------------------------------------------------------------------------------------- */
+/* --- credit
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void slow_reader_gets_all_that_was_promised_room(void **state)
 {
@@ -328,7 +329,8 @@ static void device_waits_for_receive_buffers(void **state)
         close_stream(&d, &o);
 }
 
-/* --- closing ---------------------------------------------------------------------------------------------------- */
+/* --- closing
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void guest_that_sends_no_more_still_receives(void **state)
 {
@@ -458,7 +460,8 @@ static void reset_after_close_loses_no_data(void **state)
         close_stream(&d, &o);
 }
 
-/* --- connections that the parent begins -------------------------------------------------------------------------- */
+/* --- connections that the parent begins
+ * -------------------------------------------------------------------------- */
 
 static struct vsock_packet_header begin_connect(struct driver *d, struct outcome *o)
 {
@@ -577,7 +580,8 @@ static void a_port_is_listened_to_once(void **state)
         driver_done(&d);
 }
 
-/* --- QEMU's doings ------------------------------------------------------------------------------------------------ */
+/* --- QEMU's doings
+ * ------------------------------------------------------------------------------------------------ */
 
 static void streams_survive_a_pause_of_the_guest(void **state)
 {

@@ -286,7 +286,8 @@ static void reading_behind_the_configuration_gives_zeros(void **state)
         tear_down(&f);
 }
 
-/* --- what ends a session ----------------------------------------------------------------------------------------- */
+/* --- what ends a session
+ * ----------------------------------------------------------------------------------------- */
 
 static void wrong_messages_are_refused(void **state)
 {

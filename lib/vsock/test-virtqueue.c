@@ -190,7 +190,8 @@ static void indirect_table_is_followed(void **state)
         guest_memory_done(&f.memory);
 }
 
-/* --- broken rings ----------------------------------------------------------------------------------------------- */
+/* --- broken rings
+ * ----------------------------------------------------------------------------------------------- */
 
 static void broken_chains_are_told_apart(void **state)
 {
@@ -334,7 +335,8 @@ static void impossible_layouts_are_refused(void **state)
         guest_memory_done(&f.memory);
 }
 
-/* --- notifications ---------------------------------------------------------------------------------------------- */
+/* --- notifications
+ * ---------------------------------------------------------------------------------------------- */
 
 static void guest_is_signalled_unless_it_said_not_to(void **state)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vhost-user-message.h - the messages of the vhost-user protocol (QEMU, docs/interop/vhost-user.rst) that a front end
- * sends to us: decoded and checked, without any descriptor or state in hand.
+ * vhost-user-message.h - the messages of the vhost-user protocol (QEMU, docs/interop/vhost-user.rst) that a
+ * front end sends to us: decoded and checked, without any descriptor or state in hand.
  *
- * A message is a header of three native-endian u32 (request, flags, payload size) and the payload; descriptors come
- * with it as SCM_RIGHTS.  Only little-endian machines are supported.
+ * A message is a header of three native-endian u32 (request, flags, payload size) and the payload;
+ * descriptors come with it as SCM_RIGHTS.  Only little-endian machines are supported.
  */
 #pragma once
 
@@ -89,12 +89,13 @@ struct vhost_user_message {
         };
 };
 
-/* Decodes the header in the VHOST_USER_HEADER_SIZE bytes of v.  -EBADMSG for another protocol version, a reply where a
- * request is due, or a payload over the limit; -EOPNOTSUPP for a request that we never offered. */
+/* Decodes the header in the VHOST_USER_HEADER_SIZE bytes of v.  -EBADMSG for another protocol version, a
+ * reply where a request is due, or a payload over the limit; -EOPNOTSUPP for a request that we never
+ * offered. */
 int vhost_user_header_parse(struct view v, struct vhost_user_header *ret_header, struct error *err);
 
-/* Decodes the payload (header->size bytes) of a message that came with n_fds descriptors; *ret_message points into it.
- * -EBADMSG where size, count or fields are not as the request has them. */
+/* Decodes the payload (header->size bytes) of a message that came with n_fds descriptors; *ret_message points
+ * into it. -EBADMSG where size, count or fields are not as the request has them. */
 int vhost_user_message_parse(const struct vhost_user_header *header, struct view payload, size_t n_fds,
                              struct vhost_user_message *ret_message, struct error *err);
 

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation.  Messages are read exactly to their end, first the header, then the payload, so descriptors
- * that come with the next one are never met early.  A ring runs while it has a size, addresses and a kick descriptor,
- * and is enabled; each message that completes or breaks that condition starts or stops it.  GET_VRING_BASE stops it
- * too and tells where we were; a front end that resumes says that number again in SET_VRING_BASE, one whose guest was
- * reset says 0, which is how we learn that the guest has forgotten its connections.
+ * Theory of operation.  Messages are read exactly to their end, first the header, then the payload, so
+ * descriptors that come with the next one are never met early.  A ring runs while it has a size, addresses
+ * and a kick descriptor, and is enabled; each message that completes or breaks that condition starts or stops
+ * it.  GET_VRING_BASE stops it too and tells where we were; a front end that resumes says that number again
+ * in SET_VRING_BASE, one whose guest was reset says 0, which is how we learn that the guest has forgotten its
+ * connections.
  *
- * New guest memory replaces the old one in one step: all rings stop, and those that ran are found again in the new one.
+ * New guest memory replaces the old one in one step: all rings stop, and those that ran are found again in
+ * the new one.
  *
- * Descriptors from the front end are only polled, read and written without blocking.  Kick and call must be anonymous
- * inodes (eventfds are): a write to somebody's pipe, file or terminal would be done in our name.
+ * Descriptors from the front end are only polled, read and written without blocking.  Kick and call must be
+ * anonymous inodes (eventfds are): a write to somebody's pipe, file or terminal would be done in our name.
  */
 #include "lib/vsock/vhost-user.h"
 
@@ -109,7 +111,8 @@ void vhost_user_free(struct vhost_user *s)
         free(s);
 }
 
-/* --- rings ------------------------------------------------------------------------------------------------------ */
+/* --- rings
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void stop_ring(struct vhost_user *s, size_t index)
 {
@@ -175,7 +178,8 @@ static int take_event_fd(struct vhost_user *s, int *ret_fd, struct error *err)
         return 0;
 }
 
-/* --- requests --------------------------------------------------------------------------------------------------- */
+/* --- requests
+ * --------------------------------------------------------------------------------------------------- */
 
 static int reply(struct vhost_user *s, const void *payload, size_t n, struct error *err)
 {
@@ -406,7 +410,8 @@ static int on_get_config(struct vhost_user *s, const struct vhost_user_message *
         uint8_t out[3 * sizeof(uint32_t) + VHOST_USER_CONFIG_MAX] = {0};
         const uint32_t head[3] = {m->config.offset, m->config.size, m->config.flags};
 
-        /* Behind the end of our configuration space there are zeros, for a front end that reads a round number. */
+        /* Behind the end of our configuration space there are zeros, for a front end that reads a round
+         * number. */
         memcpy(out, head, sizeof(head));
         for (size_t i = 0; i < m->config.size && m->config.offset + i < s->device->config_size; i++)
                 out[sizeof(head) + i] = s->device->config[m->config.offset + i];
@@ -465,7 +470,8 @@ static int handle_message(struct vhost_user *s, struct error *err)
         return 0;
 }
 
-/* --- receiving -------------------------------------------------------------------------------------------------- */
+/* --- receiving
+ * -------------------------------------------------------------------------------------------------- */
 
 /* Takes the descriptors out of what was received. Any but SCM_RIGHTS, and any too many, are an error. */
 static int take_fds(struct vhost_user *s, struct msghdr *msg, struct error *err)
@@ -490,7 +496,8 @@ static int take_fds(struct vhost_user *s, struct msghdr *msg, struct error *err)
                        : 0;
 }
 
-/* Receives at most up to `until` bytes of the message: 1 where they are complete, 0 where more has to come. */
+/* Receives at most up to `until` bytes of the message: 1 where they are complete, 0 where more has to
+ * come. */
 static int receive(struct vhost_user *s, size_t until, struct error *err)
 {
         union {

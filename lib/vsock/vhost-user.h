@@ -3,8 +3,9 @@
  * vhost-user.h - the back end's side of a vhost-user session (QEMU, docs/interop/vhost-user.rst): features,
  * configuration space, guest memory, and rings that start and stop.
  *
- * The front end is QEMU, which a guest may have taken over: everything that it sends is checked, and whatever is not as
- * the protocol has it ends the session.  Sessions know no event loop: call vhost_user_service() when `fd` is readable.
+ * The front end is QEMU, which a guest may have taken over: everything that it sends is checked, and whatever
+ * is not as the protocol has it ends the session.  Sessions know no event loop: call vhost_user_service()
+ * when `fd` is readable.
  */
 #pragma once
 
@@ -24,8 +25,9 @@ struct vhost_user_device {
         uint8_t config[16]; /* configuration space, read-only */
         size_t config_size;
 
-        /* Ring `index` runs from now on; `kick_fd` (non-blocking, the session's) becomes readable when the guest kicks
-         * it.  The callee must look at the ring at once, too.  A negative errno ends the session. */
+        /* Ring `index` runs from now on; `kick_fd` (non-blocking, the session's) becomes readable when the
+         * guest kicks it.  The callee must look at the ring at once, too.  A negative errno ends the
+         * session. */
         int (*start)(void *user, size_t index, int kick_fd, struct error *err);
         /* Ring `index` runs no more; forget `kick_fd` before returning. */
         void (*stop)(void *user, size_t index);
@@ -34,7 +36,8 @@ struct vhost_user_device {
         void *user;
 };
 
-/* A session on a connected Unix stream socket, which stays the caller's and must outlive it, as must `device`. */
+/* A session on a connected Unix stream socket, which stays the caller's and must outlive it, as must
+ * `device`. */
 int vhost_user_new(int fd, const struct vhost_user_device *device, const struct log *log,
                    struct vhost_user **ret_session, struct error *err);
 
@@ -43,8 +46,8 @@ void vhost_user_free(struct vhost_user *session);
 DEFINE_CLEANUP(cleanup_vhost_user_p, struct vhost_user *, vhost_user_free)
 #define cleanup_vhost_user CLEANUP(cleanup_vhost_user_p)
 
-/* Receives and answers what is there, without blocking.  0, or the session is over: -EPIPE where the front end hung up,
- * another error where it broke the protocol. */
+/* Receives and answers what is there, without blocking.  0, or the session is over: -EPIPE where the front
+ * end hung up, another error where it broke the protocol. */
 int vhost_user_service(struct vhost_user *session, struct error *err);
 
 /* The ring, or NULL while it does not run. Valid until its stop(). */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation.  The guest owns every byte of the ring and may change it at any moment, from another CPU.  So
- * a descriptor is copied once, field by field, checked, and only the copy is used; an index is read once per
- * decision.  Nothing here ever indexes by a number that was not reduced modulo the ring's size (which is ours, not
- * the guest's) or compared with its limit.
+ * Theory of operation.  The guest owns every byte of the ring and may change it at any moment, from another
+ * CPU.  So a descriptor is copied once, field by field, checked, and only the copy is used; an index is read
+ * once per decision.  Nothing here ever indexes by a number that was not reduced modulo the ring's size
+ * (which is ours, not the guest's) or compared with its limit.
  */
 #include "lib/vsock/virtqueue.h"
 
@@ -46,7 +46,8 @@ static void store16(uint8_t *p, uint16_t value)
         __atomic_store_n((uint16_t *)(void *)p, htole16(value), __ATOMIC_RELEASE);
 }
 
-/* The guest publishes an index and then looks at what the other side wants, as we do: both need a full barrier. */
+/* The guest publishes an index and then looks at what the other side wants, as we do: both need a full
+ * barrier. */
 static void full_barrier(void)
 {
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -180,8 +181,9 @@ static int open_indirect(const struct virtqueue *q, const struct descriptor *d, 
         return 0;
 }
 
-/* Walks the chain from `index` of `table` on.  A table of n descriptors has no chain of more than n, so a walk that
- * takes longer goes in circles.  An indirect table is met at most once: it has to come first and alone. */
+/* Walks the chain from `index` of `table` on.  A table of n descriptors has no chain of more than n, so a
+ * walk that takes longer goes in circles.  An indirect table is met at most once: it has to come first and
+ * alone. */
 static int walk(const struct virtqueue *q, struct table table, uint32_t index, struct virtqueue_chain *chain,
                 struct error *err)
 {

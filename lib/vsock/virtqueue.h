@@ -3,9 +3,10 @@
  * virtqueue.h - the device's side of a split virtqueue (virtio 1.2, section 2.7), in little-endian order
  * (VIRTIO_F_VERSION_1), with indirect descriptors (2.7.5.3) and, where negotiated, event indexes (2.7.7.1).
  *
- * A queue goes one way: its buffers are all for the device to read (a transmit queue) or all for it to write (a
- * receive queue).  A descriptor of the other direction is a broken ring, as is one that leaves the guest's memory, a
- * chain longer than its table, or an index out of range; after such an error the queue must not be used again.
+ * A queue goes one way: its buffers are all for the device to read (a transmit queue) or all for it to write
+ * (a receive queue).  A descriptor of the other direction is a broken ring, as is one that leaves the guest's
+ * memory, a chain longer than its table, or an index out of range; after such an error the queue must not be
+ * used again.
  */
 #pragma once
 
@@ -54,8 +55,8 @@ struct virtqueue_chain {
         struct iovec segments[VIRTQUEUE_SEGMENTS_MAX];
 };
 
-/* Finds the ring in guest memory, which must outlive the queue.  -EINVAL for a size that is no power of two up to the
- * limit, an unaligned part, or one that leaves the memory. */
+/* Finds the ring in guest memory, which must outlive the queue.  -EINVAL for a size that is no power of two
+ * up to the limit, an unaligned part, or one that leaves the memory. */
 int virtqueue_init(struct virtqueue *q, const struct virtqueue_layout *layout,
                    const struct guest_memory *memory, struct error *err);
 
@@ -74,7 +75,8 @@ bool virtqueue_should_signal(struct virtqueue *q);
 /* Asks the guest not to tell us of new buffers. It may do so all the same. */
 void virtqueue_disable_kicks(struct virtqueue *q);
 
-/* Asks the guest to tell us of the next new buffer.  True where one is there already, in which case it may not. */
+/* Asks the guest to tell us of the next new buffer.  True where one is there already, in which case it may
+ * not. */
 bool virtqueue_enable_kicks(struct virtqueue *q);
 
 /* Copies n bytes out of, or into, a chain, from byte `at` on.  False where it is shorter than that. */

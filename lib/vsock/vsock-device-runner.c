@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vsock-device-runner CID BRIDGE FD - a vsock device on its own, for tests with a real guest: FD is the socket to QEMU,
- * BRIDGE the path of the Unix socket.  Ends when QEMU does, and says on stderr why the device ended.
+ * vsock-device-runner CID BRIDGE FD - a vsock device on its own, for tests with a real guest: FD is the
+ * socket to QEMU, BRIDGE the path of the Unix socket.  Ends when QEMU does, and says on stderr why the device
+ * ended.
  */
 #include "lib/base/fd.h"
 #include "lib/base/path.h"

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vsock-test-guest.c - PID 1 of the guest that the vsock device is tested with.  Static, alone in its ramdisk: loads the
- * kernel modules in /modules in the order of their names, then serves the ports below, a process per connection.
- * Says "guest: ready" on the console when all of them listen.
+ * vsock-test-guest.c - PID 1 of the guest that the vsock device is tested with.  Static, alone in its
+ * ramdisk: loads the kernel modules in /modules in the order of their names, then serves the ports below, a
+ * process per connection. Says "guest: ready" on the console when all of them listen.
  *
- * Run on the parent, it prints the frequency of the CPU's time stamp counter in kHz, for the kernel's tsc_early_khz=: a
- * kernel in an emulated microvm on a busy machine often fails to measure that, and then hangs.
+ * Run on the parent, it prints the frequency of the CPU's time stamp counter in kHz, for the kernel's
+ * tsc_early_khz=: a kernel in an emulated microvm on a busy machine often fails to measure that, and then
+ * hangs.
  */
 #include <dirent.h>
 #include <errno.h>
