@@ -300,6 +300,21 @@ static enum cli_outcome fail_unknown(struct parser *p)
         return CLI_ERROR;
 }
 
+/* `--eif "$FILE"` with an unset variable: later on, no message could name the thing. */
+static enum cli_outcome check_empty(struct parser *p)
+{
+        const struct cli_command *command = p->parsed->command;
+
+        for (size_t i = 0; i < command->n_arguments; i++) {
+                const struct cli_argument *argument = &command->arguments[i];
+                if (!argument->required || argument->kind != CLI_TEXT || p->parsed->values[i].text[0])
+                        continue;
+                fail_argument(p, argument, "it is empty");
+                return CLI_ERROR;
+        }
+        return CLI_RUN;
+}
+
 /* What a complete command line must have. */
 static enum cli_outcome check_complete(struct parser *p)
 {
@@ -327,7 +342,7 @@ static enum cli_outcome check_complete(struct parser *p)
                                 buf_string(&missing));
                 return CLI_ERROR;
         }
-        return CLI_RUN;
+        return check_empty(p);
 }
 
 /* Walks argv. False where that settled it: *ret_outcome. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "qt/qt.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -48,13 +49,29 @@ static int run(const struct cli_parsed *parsed)
         return status;
 }
 
+/* A file opened later must not become a standard stream, and get our messages.  What takes the place of one that is
+ * closed can't be used either: reading from stdin fails, and so does writing to stdout and stderr. */
+static void reserve_streams(void)
+{
+        static const int modes[] = {
+                [STDIN_FILENO] = O_WRONLY, [STDOUT_FILENO] = O_RDONLY, [STDERR_FILENO] = O_RDONLY};
+
+        for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+                if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd)
+                        _exit(QT_FAILED);
+        }
+}
+
 int main(int argc, char **argv)
 {
         cleanup_cli_parsed struct cli_parsed parsed = {0};
         cleanup_buf struct buf text = buf_with_max(TEXT_MAX);
 
-        /* A reader that went away shows as EPIPE, where it can be told from a full disk. */
+        reserve_streams();
+        /* A reader that went away shows as EPIPE, where it can be told from a full disk; a file that may not grow any
+         * more as EFBIG, where what was written so far can be removed. */
         sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+        sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
         switch (cli_parse(&qt_program, argc, argv, &parsed, &text)) {
         case CLI_RUN:
                 return run(&parsed);

@@ -176,3 +176,31 @@ def test_errors_do_not_command_the_terminal(qt):
     result = run(qt, "enclave", "query-eif", "--eif", "/nonexistent/\x1b[2J\u009b1m\nERROR: forged")
     assert result.returncode == 1
     assert result.stderr == ("ERROR: /nonexistent/\\x1b[2J\\xc2\\x9b1m\\x0aERROR: forged: No such file or directory\n")
+
+
+def test_empty_file_name_is_a_usage_error(qt):
+    result = run(qt, "enclave", "start", "--eif", "")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "argument --eif: it is empty" in result.stderr
+
+
+@pytest.mark.parametrize("closed", [[1], [2], [0, 2], [0, 1, 2]])
+def test_closed_streams_do_not_become_files(qt, eif, tmp_path, closed):
+    """A file that is opened where a stream was would get the messages, or the result, written into it."""
+    target = tmp_path / "made.eif"
+    closing = " ".join(f"{fd}>&-" for fd in closed)
+    command = f'exec "$0" enclave make-img --debug --docker-uri "$1" --eif "$2" --name caf\u00e9 {closing}'
+    result = subprocess.run(["sh", "-c", command, qt.program, f"oci:{eif.parent / 'layout'}:latest", str(target)],
+                            env=qt.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    assert result.returncode == (1 if 1 in closed else 0), result.stderr
+    assert target.read_bytes() == eif.read_bytes()
+
+
+def test_file_size_limit_is_an_error_that_names_the_file_and_leaves_nothing(qt, eif, tmp_path):
+    target = tmp_path / "made.eif"
+    command = 'ulimit -f 100; exec "$0" enclave make-img --docker-uri "$1" --eif "$2"'
+    result = subprocess.run(["sh", "-c", command, qt.program, f"oci:{eif.parent / 'layout'}:latest", str(target)],
+                            env={**qt.env, "TMPDIR": "/dev/shm"}, text=True, capture_output=True, timeout=60)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "File too large" in result.stderr
+    assert os.listdir(tmp_path) == []
