@@ -63,8 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         read_as_file(input);
         read_as_signature(input);
-        (void)eif_kernel_check(input, 0, &err);
-        (void)eif_kernel_check(input, EIF_FLAG_AARCH64, &err);
+        (void)eif_kernel_check(input, input.n, 0, &err);
+        (void)eif_kernel_check(input, input.n, EIF_FLAG_AARCH64, &err);
         free(eif_kernel_release(input));
         return 0;
 }

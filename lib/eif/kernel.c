@@ -8,10 +8,14 @@
 #include "lib/base/cleanup.h"
 #include "lib/eif/eif.h"
 
+#include <inttypes.h>
+
 /* x86: Documentation/arch/x86/boot.rst.  All little-endian. */
 enum {
-        X86_BOOT_FLAG = 0x1fe, /* u16 0xaa55 */
-        X86_HEADER = 0x202,    /* "HdrS", then u16 protocol version */
+        X86_SETUP_SECTORS = 0x1f1, /* u8: of the real-mode part, behind the first; 0 means 4 */
+        X86_SYSSIZE = 0x1f4,       /* u32: of the rest, in units of 16 bytes */
+        X86_BOOT_FLAG = 0x1fe,     /* u16 0xaa55 */
+        X86_HEADER = 0x202,        /* "HdrS", then u16 protocol version */
         X86_VERSION_POINTER = 0x20e,
         X86_LOADFLAGS = 0x211, /* bit 0: loaded high, that is a bzImage */
         X86_SETUP = 0x200,     /* the version pointer counts from here */
@@ -68,7 +72,20 @@ static const char *what_it_is(struct view head)
         return head.n ? "of no known kind" : "empty";
 }
 
-static int check_x86(struct view head, struct error *err)
+/* 0 where the header doesn't say. */
+static uint64_t x86_size(struct view head)
+{
+        struct view field;
+
+        if (!view_slice(head, X86_SYSSIZE, 4, &field))
+                return 0;
+        struct cursor c = cursor_of(field);
+        uint64_t rest = (uint64_t)cursor_le32(&c) * 16;
+        unsigned int sectors = head.p[X86_SETUP_SECTORS] ? head.p[X86_SETUP_SECTORS] : 4;
+        return rest ? (sectors + 1) * UINT64_C(512) + rest : 0;
+}
+
+static int check_x86(struct view head, uint64_t size, struct error *err)
 {
         if (!is_x86(head))
                 return error_set(err, -EBADMSG,
@@ -76,6 +93,10 @@ static int check_x86(struct view head, struct error *err)
                                  what_it_is(head));
         if (head.n <= X86_LOADFLAGS || !(head.p[X86_LOADFLAGS] & 1))
                 return error_set(err, -EBADMSG, "the kernel is a zImage; x86_64 needs a bzImage");
+        if (size < x86_size(head))
+                return error_set(err, -EBADMSG,
+                                 "the kernel is cut short: it has %" PRIu64 " of its %" PRIu64 " bytes", size,
+                                 x86_size(head));
         return 0;
 }
 
@@ -100,9 +121,9 @@ static int check_arm(struct view head, struct error *err)
         return 0;
 }
 
-int eif_kernel_check(struct view head, uint16_t flags, struct error *err)
+int eif_kernel_check(struct view head, uint64_t size, uint16_t flags, struct error *err)
 {
-        return flags & EIF_FLAG_AARCH64 ? check_arm(head, err) : check_x86(head, err);
+        return flags & EIF_FLAG_AARCH64 ? check_arm(head, err) : check_x86(head, size, err);
 }
 
 char *eif_kernel_release(struct view head)

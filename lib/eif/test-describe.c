@@ -211,22 +211,28 @@ static void only_kernels_that_boot_pass(void **state)
         (void)state;
 
         make_bzimage(head);
-        assert_int_equal(eif_kernel_check(view_of(head, sizeof(head)), 0, &err), 0);
+        assert_int_equal(eif_kernel_check(view_of(head, sizeof(head)), sizeof(head), 0, &err), 0);
         release = eif_kernel_release(view_of(head, sizeof(head)));
         assert_string_equal(release, "6.1.0-18-cloud-amd64");
-        assert_int_equal(eif_kernel_check(view_of(head, sizeof(head)), EIF_FLAG_AARCH64, &err), -EBADMSG);
+        assert_int_equal(eif_kernel_check(view_of(head, sizeof(head)), sizeof(head), EIF_FLAG_AARCH64, &err),
+                         -EBADMSG);
         assert_non_null(
                 strstr(error_text(&err), "the kernel is an x86 kernel; aarch64 needs an uncompressed Image"));
+        head[0x1f4] = 2; /* 4 sectors behind the first, unless told otherwise, and 2 times 16 bytes */
+        assert_int_equal(eif_kernel_check(view_of(head, sizeof(head)), 2592, 0, &err), 0);
+        assert_int_equal(eif_kernel_check(view_of(head, sizeof(head)), 2591, 0, &err), -EBADMSG);
+        assert_string_equal(error_text(&err), "the kernel is cut short: it has 2591 of its 2592 bytes");
         head[0x211] = 0;
-        assert_int_equal(eif_kernel_check(view_of(head, sizeof(head)), 0, &err), -EBADMSG);
+        assert_int_equal(eif_kernel_check(view_of(head, sizeof(head)), sizeof(head), 0, &err), -EBADMSG);
         assert_non_null(strstr(error_text(&err), "a zImage"));
 
         memcpy(arm + 0x38, magic, sizeof(magic));
-        assert_int_equal(eif_kernel_check(view_of(arm, sizeof(arm)), EIF_FLAG_AARCH64, &err), -EBADMSG);
+        assert_int_equal(eif_kernel_check(view_of(arm, sizeof(arm)), sizeof(arm), EIF_FLAG_AARCH64, &err),
+                         -EBADMSG);
         assert_non_null(strstr(error_text(&err), "text_offset is 0"));
         arm[10] = 0x20;
-        assert_int_equal(eif_kernel_check(view_of(arm, sizeof(arm)), EIF_FLAG_AARCH64, &err), 0);
-        assert_int_equal(eif_kernel_check(view_of(arm, sizeof(arm)), 0, &err), -EBADMSG);
+        assert_int_equal(eif_kernel_check(view_of(arm, sizeof(arm)), sizeof(arm), EIF_FLAG_AARCH64, &err), 0);
+        assert_int_equal(eif_kernel_check(view_of(arm, sizeof(arm)), sizeof(arm), 0, &err), -EBADMSG);
         assert_non_null(strstr(error_text(&err), "an aarch64 Image; x86_64 needs a bzImage"));
         assert_null(eif_kernel_release(view_of(arm, sizeof(arm))));
 }
@@ -249,7 +255,9 @@ static void kernels_of_the_wrong_kind_are_named(void **state)
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 struct error err = {0};
 
-                assert_int_equal(eif_kernel_check(view_of_string(cases[i].bytes), 0, &err), -EBADMSG);
+                assert_int_equal(
+                        eif_kernel_check(view_of_string(cases[i].bytes), strlen(cases[i].bytes), 0, &err),
+                        -EBADMSG);
                 assert_non_null(strstr(error_text(&err), cases[i].text));
                 assert_null(eif_kernel_release(view_of_string(cases[i].bytes)));
         }

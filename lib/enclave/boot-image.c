@@ -38,6 +38,7 @@ struct copier {
         bool in_ramdisk;
         struct ramdisk_size walk;
         struct buf kernel_head;
+        uint64_t kernel_size;
 };
 
 /* ---- temporary files ---- */
@@ -103,6 +104,7 @@ static int take_kernel(struct copier *copier, struct view piece, struct error *e
 
         if (r < 0)
                 return error_oom(err);
+        copier->kernel_size += piece.n;
         r = fd_write_full(copier->kernel_fd, piece.p, piece.n);
         return r < 0 ? copy_error(r, err) : 0;
 }
@@ -212,7 +214,8 @@ static int measure(const struct eif *eif, struct copier *copier, struct boot_ima
         if ((r = end_ramdisk(copier)) < 0)
                 return copy_error(r, err);
         if ((r = eif_verify_crc(eif, &measured, err)) < 0 ||
-            (r = eif_kernel_check(buf_view(&copier->kernel_head), eif_header(eif)->flags, err)) < 0 ||
+            (r = eif_kernel_check(buf_view(&copier->kernel_head), copier->kernel_size, eif_header(eif)->flags,
+                                  err)) < 0 ||
             (r = take_signature(&measured, image, err)) < 0 || (r = take_cmdline(&measured, image, err)) < 0)
                 return r;
         take_metadata(&measured, image);

@@ -77,7 +77,10 @@ static int check_image(int fd, char **ret_release, struct error *err)
         ssize_t n = pread(fd, head, EIF_KERNEL_HEAD, 0);
         if (n < 0)
                 return error_errno(err, errno, "cannot read it");
-        int r = eif_kernel_check(view_of(head, (size_t)n), 0, err);
+        struct stat st;
+        if (fstat(fd, &st) < 0)
+                return error_errno(err, errno, "cannot read it");
+        int r = eif_kernel_check(view_of(head, (size_t)n), (uint64_t)st.st_size, 0, err);
         if (r < 0)
                 return r;
         char *release = eif_kernel_release(view_of(head, (size_t)n));
