@@ -123,6 +123,23 @@ static int sink(void *user, size_t section, struct view piece, struct error *err
 
 /* ---- what the small sections say ---- */
 
+/* "PORT", "PORT-PORT", with "/tcp" or nothing behind: as make-img read it when it made the image. */
+static bool parse_ports(const char *text, uint64_t *ret_first, uint64_t *ret_last)
+{
+        char numbers[16];
+        size_t n = strcspn(text, "/");
+
+        if (n >= sizeof(numbers) || (text[n] && strcmp(text + n, "/tcp") != 0))
+                return false;
+        memcpy(numbers, text, n);
+        numbers[n] = '\0';
+        char *dash = strchr(numbers, '-');
+        if (dash)
+                *dash++ = '\0';
+        return parse_u64(numbers, UINT16_MAX, ret_first) &&
+               parse_u64(dash ? dash : numbers, UINT16_MAX, ret_last) && *ret_first > 0;
+}
+
 static void take_ports(const json_t *metadata, struct boot_image *image)
 {
         const json_t *config = json_object_get(json_object_get(metadata, "DockerInfo"), "Config");
@@ -131,14 +148,10 @@ static void take_ports(const json_t *metadata, struct boot_image *image)
         json_t *value;
 
         json_object_foreach (ports, key, value) {
-                char number[8];
-                uint64_t port;
-                size_t n = strcspn(key, "/");
-                if (n >= sizeof(number) || (key[n] && strcmp(key + n, "/tcp") != 0))
+                uint64_t port, last;
+                if (!parse_ports(key, &port, &last))
                         continue;
-                memcpy(number, key, n);
-                number[n] = '\0';
-                if (parse_u64(number, 65535, &port) && port > 0 && image->n_ports < ENCLAVE_PORTS_MAX)
+                for (; port <= last && image->n_ports < ENCLAVE_PORTS_MAX; port++)
                         image->ports[image->n_ports++] = (uint16_t)port;
         }
 }

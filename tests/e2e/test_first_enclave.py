@@ -345,3 +345,13 @@ def test_clock_of_the_guest_is_the_parents(qt, made):
     result = qt.run("start", "--eif", eif, "--mem", 256, "--attach-console", "--wait")
     [line] = [line for line in (result.stdout + result.stderr).splitlines() if "now=" in line]
     assert abs(int(line.strip().split("now=")[1]) - time.time()) < 30
+
+
+def test_range_of_exposed_ports_is_reachable(qt, made):
+    script = "nc -ll -p 7001 -e /bin/echo hello & exec sleep 1000"
+    enclave = qt.start(made.eif("range", shell(script, ExposedPorts={"7000-7002/tcp": {}, "9/udp": {}})))
+    with Forward(qt, enclave["EnclaveID"], 7001) as forward:
+        assert wait_for(lambda: read_from(forward.port), "the greeting") == b"hello\n"
+    message = qt.fails("forward", "--enclave-id", enclave["EnclaveID"], "0:7003")
+    assert "exposes 7000, 7001, 7002" in message
+    qt.ok("stop", "--all")
