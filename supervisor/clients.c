@@ -5,6 +5,9 @@
  * A client sends one line.  STOP and WAIT then stand in line until the end.  CONSOLE gets the ring from its
  * oldest byte; it has a position of its own and is served as fast as it reads, and never waited for.  A
  * client that sends nonsense, or that isn't our user or root, is told so and dropped.
+ *
+ * Where the socket's file is deleted, as a session's runtime folder is at its end, nobody could see or stop the enclave
+ * any more: that counts as a request to stop it.
  */
 #include "supervisor/clients.h"
 
@@ -12,6 +15,7 @@
 #include "lib/base/unix-socket.h"
 
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,6 +43,8 @@ struct clients {
         struct clients_options options;
         int fd;
         struct loop_source *source;
+        int watch_fd; /* inotify; -1 where there is none */
+        struct loop_source *watch;
         struct client all[CLIENTS_MAX];
 };
 
@@ -252,6 +258,36 @@ static int on_connection(struct loop_source *source, int listen_fd, uint32_t eve
         return 0;
 }
 
+static int on_deleted(struct loop_source *source, int fd, uint32_t events, void *user)
+{
+        struct clients *clients = user;
+        _Alignas(struct inotify_event) char text[4096];
+        ssize_t n = read(fd, text, sizeof(text));
+
+        (void)source;
+        (void)events;
+        for (ssize_t at = 0; at < n;) {
+                const struct inotify_event *event = (const struct inotify_event *)(text + at);
+                if (event->len > 0 && strcmp(event->name, CONTROL_SOCKET) == 0)
+                        clients->options.stop(ENCLAVE_GRACE_MS, clients->options.user);
+                at += (ssize_t)(sizeof(*event) + event->len);
+        }
+        return 0;
+}
+
+/* A system has few such watches to give away: without one an enclave runs as well. */
+static void watch_socket(struct clients *clients)
+{
+        char folder[64];
+
+        snprintf(folder, sizeof(folder), "/proc/self/fd/%d", clients->options.entry_dirfd);
+        clients->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        if (clients->watch_fd < 0 || inotify_add_watch(clients->watch_fd, folder, IN_DELETE) < 0)
+                return;
+        (void)loop_add_fd(clients->loop, clients->watch_fd, EPOLLIN, on_deleted, clients, &clients->watch,
+                          NULL);
+}
+
 int clients_new(struct loop *loop, const struct clients_options *options, struct clients **ret_clients,
                 struct error *err)
 {
@@ -263,11 +299,13 @@ int clients_new(struct loop *loop, const struct clients_options *options, struct
         clients->loop = loop;
         clients->options = *options;
         clients->fd = -1;
+        clients->watch_fd = -1;
         for (size_t i = 0; i < CLIENTS_MAX; i++)
                 clients->all[i].fd = -1;
         if ((r = unix_socket_listen(options->entry_dirfd, CONTROL_SOCKET, &clients->fd, err)) < 0 ||
             (r = loop_add_fd(loop, clients->fd, EPOLLIN, on_connection, clients, &clients->source, err)) < 0)
                 return r;
+        watch_socket(clients);
         *ret_clients = take_pointer(&clients);
         return 0;
 }
@@ -280,6 +318,8 @@ void clients_free(struct clients *clients)
                 drop(&clients->all[i]);
         loop_remove(&clients->source);
         fd_close_p(&clients->fd);
+        loop_remove(&clients->watch);
+        fd_close_p(&clients->watch_fd);
         free(clients);
 }
 

@@ -18,7 +18,7 @@ struct clients_options {
         void *user;
 };
 
-/* Listens on CONTROL_SOCKET in the entry's folder. */
+/* Listens on CONTROL_SOCKET in the entry's folder.  Where that file is deleted, options->stop is called. */
 int clients_new(struct loop *loop, const struct clients_options *options, struct clients **ret_clients,
                 struct error *err);
 

@@ -450,6 +450,27 @@ static void test_exec_that_fails_is_the_starters_error_and_leaves_nothing(void *
         finish(f);
 }
 
+static void test_entry_that_somebody_deletes_stops_the_enclave(void **state)
+{
+        struct fixture *f = start(false, PATIENCE_MS);
+        cleanup_free char *path = string_printf("%s/enclaves/0/" CONTROL_SOCKET, registry_path(f->enclaves));
+        uint8_t frame[GUEST_HEADER_SIZE];
+        struct guest_message message;
+        size_t used;
+
+        (void)state;
+        say_started(f);
+        assert_int_equal(starters_answer(f).code, 0);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(fd_read_full(f->init_fd, frame, sizeof(frame)), 0);
+        assert_int_equal(guest_message_decode(view_of(frame, sizeof(frame)), &message, &used, NULL), 1);
+        assert_int_equal(message.type, PARENT_SHUTDOWN);
+        say(f, (struct guest_message){.type = GUEST_EXITED, .status = 0});
+        expect_hang_up(f);
+        order(f, DO_POWER_OFF);
+        finish(f);
+}
+
 static void test_stop_asks_the_workload_first_and_leaves_no_record(void **state)
 {
         struct fixture *f = start(false, PATIENCE_MS);
@@ -814,6 +835,7 @@ int main(void)
                 cmocka_unit_test(test_life_from_start_to_exit_status),
                 cmocka_unit_test(test_signal_that_ended_the_workload_is_told_as_a_shell_does),
                 cmocka_unit_test(test_exec_that_fails_is_the_starters_error_and_leaves_nothing),
+                cmocka_unit_test(test_entry_that_somebody_deletes_stops_the_enclave),
                 cmocka_unit_test(test_stop_asks_the_workload_first_and_leaves_no_record),
                 cmocka_unit_test(test_stop_is_hard_after_the_grace_period),
                 cmocka_unit_test(test_stop_during_the_boot_ends_it_at_once),
