@@ -100,12 +100,8 @@ static void connection_free(struct connection *c)
 /* Ends the connection so that both sides see that it was cut. */
 static void connection_abort(struct connection *c)
 {
-        const struct linger reset = {.l_onoff = 1};
-
-        for (int i = 0; i < 2; i++) {
-                if (c->ends[i].fd >= 0)
-                        setsockopt(c->ends[i].fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-        }
+        for (int i = 0; i < 2; i++)
+                fd_reset_on_close(c->ends[i].fd);
         connection_free(c);
 }
 

@@ -8,6 +8,10 @@
  * A direction is over when the side it leads to has `write_done`: its source had ended and all was passed on,
  * or it takes nothing any more.  When both directions are over, the relay is.
  *
+ * A stream that was cut ends the relay at once, and a TCP peer gets a reset: an orderly end would make it
+ * look whole. What a Unix socket calls ECONNRESET is no cut: its peer closed and had not read all that we
+ * sent.
+ *
  * epoll reports a hang-up again and again, whatever one waits for.  So a side that hung up leaves the loop;
  * what can still be read from it is there at once (a read never blocks any more) and is fetched as the other
  * side takes it.
@@ -29,6 +33,7 @@ struct side {
         struct buf pending;         /* to be written to it */
         bool read_done;             /* nothing more will be read from it */
         bool write_done;            /* nothing more will be written to it */
+        bool cut;                   /* its stream ended, and not as its peer meant it to */
 };
 
 struct relay {
@@ -65,18 +70,43 @@ static void stop_writing(struct side *out, struct side *in)
         in->read_done = true;
 }
 
+/* After a failed read or write: did it cut the stream, or is it but closed? */
+static bool is_cut(const struct side *side, int errnum)
+{
+        int domain = AF_UNSPEC;
+        socklen_t size = sizeof(domain);
+
+        if (errnum == EPIPE)
+                return false;
+        (void)getsockopt(side->fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
+        return errnum != ECONNRESET || domain != AF_UNIX;
+}
+
+/* Sends what it can at once: how many bytes, 0 where it takes none now or any more. */
+static size_t send_some(struct side *out, struct side *in, const void *p, size_t n)
+{
+        ssize_t sent = send(out->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (sent >= 0)
+                return (size_t)sent;
+        if (errno != EAGAIN && errno != EINTR) {
+                out->cut = is_cut(out, errno);
+                stop_writing(out, in);
+        }
+        return 0;
+}
+
 /* Writes what it can at once; the rest waits. */
 static void write_to(struct side *out, struct side *in, const void *p, size_t n)
 {
-        ssize_t written = send(out->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        size_t done = send_some(out, in, p, n);
 
-        if (written < 0 && errno != EAGAIN && errno != EINTR) {
-                stop_writing(out, in);
+        if (out->write_done || done == n)
                 return;
-        }
-        size_t done = written > 0 ? (size_t)written : 0;
-        if (done < n && buf_append(&out->pending, (const uint8_t *)p + done, n - done) < 0)
+        if (buf_append(&out->pending, (const uint8_t *)p + done, n - done) < 0) {
+                out->cut = true;
                 stop_writing(out, in);
+        }
 }
 
 /* True where nothing is left to be written. */
@@ -84,11 +114,7 @@ static bool flush(struct side *out, struct side *in)
 {
         if (out->pending.n == 0)
                 return true;
-        ssize_t written = send(out->fd, out->pending.p, out->pending.n, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (written < 0 && errno != EAGAIN && errno != EINTR)
-                stop_writing(out, in);
-        else if (written > 0)
-                buf_consume(&out->pending, (size_t)written);
+        buf_consume(&out->pending, send_some(out, in, out->pending.p, out->pending.n));
         if (out->pending.n > 0)
                 return false;
         buf_done(&out->pending); /* an idle pair holds no memory */
@@ -99,16 +125,20 @@ static void move_bytes(struct side *in, struct side *out)
 {
         uint8_t chunk[CHUNK];
 
+        if (in->cut || out->cut)
+                return;
         for (int round = 0; round < ROUNDS && flush(out, in) && !in->read_done; round++) {
                 ssize_t n = recv(in->fd, chunk, sizeof(chunk), MSG_DONTWAIT);
                 if (n < 0 && (errno == EAGAIN || errno == EINTR))
                         return;
+                if (n < 0)
+                        in->cut = is_cut(in, errno);
                 if (n <= 0)
                         in->read_done = true;
                 else
                         write_to(out, in, chunk, (size_t)n);
         }
-        if (in->read_done && out->pending.n == 0 && !out->write_done) {
+        if (in->read_done && !in->cut && out->pending.n == 0 && !out->write_done) {
                 shutdown(out->fd, SHUT_WR);
                 out->write_done = true;
         }
@@ -142,7 +172,10 @@ static int on_event(struct loop_source *source, int fd, uint32_t events, void *u
         }
         move_bytes(side, other);
         move_bytes(other, side);
-        if (!side->write_done || !other->write_done) {
+        if (side->cut || other->cut) {
+                fd_reset_on_close(side->fd);
+                fd_reset_on_close(other->fd);
+        } else if (!side->write_done || !other->write_done) {
                 watch(side, other);
                 watch(other, side);
                 return 0;

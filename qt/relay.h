@@ -2,8 +2,9 @@
 /*
  * relay.h - carries bytes between pairs of stream sockets, thousands at a time, in one event loop.
  *
- * Each direction ends on its own (half-close is passed on).  A side that does not read stops the other side
- * from being read, so a pair holds at most one buffer per direction, and none while both keep up.
+ * Each direction ends on its own (half-close is passed on); a reset of TCP or vsock ends both, as a reset
+ * where TCP is.  A side that does not read stops the other side from being read, so a pair holds at most one
+ * buffer per direction, and none while both keep up.
  */
 #pragma once
 

@@ -3,6 +3,7 @@
 #include "qt/forward-spec.h"
 #include "qt/relay.h"
 
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -75,7 +76,27 @@ static int on_time_out(struct loop_source *source, void *user)
         return 0;
 }
 
-static int setup(void **state)
+static void unix_pair(int ret_fds[2])
+{
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret_fds), 0);
+}
+
+static void tcp_pair(int ret_fds[2])
+{
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t size = sizeof(address);
+        cleanup_fd int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+        assert_int_equal(listen(listener, 1), 0);
+        assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+        ret_fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(ret_fds[0], (struct sockaddr *)&address, size), 0);
+        ret_fds[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(ret_fds[1] >= 0);
+}
+
+static int setup_pairs(void **state, void (*left)(int[2]), void (*right)(int[2]))
 {
         static struct fixture f;
         int a[2], b[2];
@@ -84,8 +105,8 @@ static int setup(void **state)
         f = (struct fixture){0};
         assert_int_equal(loop_new(&f.loop, &err), 0);
         f.relays = (struct relays){.loop = f.loop, .ended = on_ended, .user = &f};
-        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, a), 0);
-        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, b), 0);
+        left(a);
+        right(b);
         assert_int_equal(relay_add(&f.relays, a[1], b[1], &err), 0);
         f.left = a[0];
         f.right = b[0];
@@ -93,6 +114,21 @@ static int setup(void **state)
         assert_int_equal(fd_set_nonblocking(f.right), 0);
         *state = &f;
         return 0;
+}
+
+static int setup(void **state)
+{
+        return setup_pairs(state, unix_pair, unix_pair);
+}
+
+static int setup_tcp(void **state)
+{
+        return setup_pairs(state, tcp_pair, tcp_pair);
+}
+
+static int setup_unix_to_tcp(void **state)
+{
+        return setup_pairs(state, unix_pair, tcp_pair);
 }
 
 static int teardown(void **state)
@@ -203,6 +239,40 @@ static void a_peer_that_vanished_ends_the_relay(void **state)
         assert_int_equal(f->ended, 1);
 }
 
+/* An orderly end would make what arrived look like all there was. */
+static void a_cut_stream_stays_a_cut_stream(void **state)
+{
+        struct fixture *f = *state;
+        char byte;
+
+        assert_int_equal(send(f->left, "half", 4, 0), 4);
+        assert_int_equal(turn(f), 1);
+        assert_int_equal(recv(f->right, &byte, 1, 0), 1);
+        fd_reset_on_close(f->left);
+        fd_close_p(&f->left);
+        assert_int_equal(turn(f), 0);
+        assert_int_equal(f->ended, 1);
+        while (recv(f->right, &byte, 1, 0) > 0)
+                ;
+        assert_int_equal(errno, ECONNRESET);
+}
+
+/* As a server does that answers "too large" and reads no further: its answer has to arrive. */
+static void a_close_with_something_unread_is_an_orderly_end(void **state)
+{
+        struct fixture *f = *state;
+        char byte;
+
+        assert_int_equal(send(f->right, "unread", 6, 0), 6);
+        assert_int_equal(turn(f), 1);
+        assert_int_equal(send(f->left, "ab", 2, 0), 2);
+        fd_close_p(&f->left);
+        assert_int_equal(turn(f), 0);
+        assert_int_equal(recv(f->right, &byte, 1, 0), 1);
+        assert_int_equal(recv(f->right, &byte, 1, 0), 1);
+        assert_int_equal(recv(f->right, &byte, 1, 0), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -214,6 +284,9 @@ int main(void)
                                                 setup, teardown),
                 cmocka_unit_test_setup_teardown(what_was_sent_before_a_close_arrives, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_peer_that_vanished_ends_the_relay, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_cut_stream_stays_a_cut_stream, setup_tcp, teardown),
+                cmocka_unit_test_setup_teardown(a_close_with_something_unread_is_an_orderly_end,
+                                                setup_unix_to_tcp, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

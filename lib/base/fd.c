@@ -2,6 +2,7 @@
 #include "lib/base/fd.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 void fd_close_p(int *fd)
@@ -81,4 +82,11 @@ int fd_set_nonblocking(int fd)
         if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
                 return -errno;
         return 0;
+}
+
+void fd_reset_on_close(int fd)
+{
+        const struct linger reset = {.l_onoff = 1};
+
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 }

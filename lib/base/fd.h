@@ -31,3 +31,7 @@ int fd_pwrite_full(int fd, const void *p, size_t n, uint64_t offset);
 
 /* Switches O_NONBLOCK on. 0 or -errno. */
 int fd_set_nonblocking(int fd);
+
+/* Makes the close of a TCP socket a reset, so that the peer does not take what it got for the whole.  Does
+ * nothing to other descriptors, and to a negative one. */
+void fd_reset_on_close(int fd);
