@@ -55,8 +55,11 @@ static int open_own_folder(int dirfd, const char *name, const char *shown, int *
 {
         struct stat st;
 
-        if (mkdirat(dirfd, name, 0700) < 0 && errno != EEXIST)
-                return error_errno(err, errno, "%s: cannot make the folder", shown);
+        if (mkdirat(dirfd, name, 0700) < 0 && errno != EEXIST) {
+                int r = error_errno(err, errno, "%s: cannot make the folder", shown);
+                error_hint(err, "COFFER_STATE_DIR names another folder for running enclaves");
+                return r;
+        }
         cleanup_fd int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
                 return error_errno(err, errno, "%s", shown);
@@ -71,6 +74,14 @@ static int open_own_folder(int dirfd, const char *name, const char *shown, int *
         return 0;
 }
 
+/* A folder in the registry's. */
+static int open_part(struct enclaves *enclaves, const char *name, int *ret_fd, struct error *err)
+{
+        cleanup_free char *shown = string_printf("%s/%s", enclaves->path, name);
+
+        return shown ? open_own_folder(enclaves->dirfd, name, shown, ret_fd, err) : error_oom(err);
+}
+
 /* Makes the folders above the registry's: those the system lacks, such as a fresh /run. */
 static int make_parents(const char *path, struct error *err)
 {
@@ -82,7 +93,10 @@ static int make_parents(const char *path, struct error *err)
         if (!slash || slash == parent)
                 return 0;
         *slash = '\0';
-        return path_make_dirs(parent, 0755, err);
+        int r = path_make_dirs(parent, 0755, err);
+        if (r < 0)
+                error_hint(err, "COFFER_STATE_DIR names another folder for running enclaves");
+        return r;
 }
 
 static int absolute_path(const char *state_dir, char **ret_path, struct error *err)
@@ -116,8 +130,8 @@ int enclaves_open(const char *state_dir, struct enclaves **ret_enclaves, struct 
         if ((r = absolute_path(state_dir, &enclaves->path, err)) < 0 ||
             (r = make_parents(enclaves->path, err)) < 0 ||
             (r = open_own_folder(AT_FDCWD, enclaves->path, enclaves->path, &enclaves->dirfd, err)) < 0 ||
-            (r = open_own_folder(enclaves->dirfd, "enclaves", "enclaves", &enclaves->live_fd, err)) < 0 ||
-            (r = open_own_folder(enclaves->dirfd, "ended", "ended", &enclaves->ended_fd, err)) < 0) {
+            (r = open_part(enclaves, "enclaves", &enclaves->live_fd, err)) < 0 ||
+            (r = open_part(enclaves, "ended", &enclaves->ended_fd, err)) < 0) {
                 enclaves_free(enclaves);
                 return r;
         }
@@ -492,8 +506,10 @@ static int make_entry(struct enclaves *enclaves, struct enclave_info *info, bool
         if (entry->dirfd < 0)
                 return error_errno(err, errno, "%s/enclaves/%s", enclaves->path, name);
         if ((r = file_lock(entry->dirfd, ENTRY_LOCK, &entry->lock_fd, err)) < 0 ||
-            (r = registry_publish(entry->dirfd, info, err)) < 0)
+            (r = registry_publish(entry->dirfd, info, err)) < 0) {
+                error_wrap(err, "%s/enclaves/%s", enclaves->path, name);
                 return r;
+        }
         entry->id = info->id;
         entry->cid = info->cid;
         remove_record(enclaves, info->id);

@@ -10,6 +10,7 @@
 #include "lib/enclave/registry.h"
 
 #include "lib/base/fd.h"
+#include "lib/base/file.h"
 #include "lib/base/path.h"
 #include "lib/base/text.h"
 
@@ -283,6 +284,24 @@ static void test_folder_that_others_can_write_is_refused(void **state)
         assert_non_null(strstr(error_text(&err), "can be written by others"));
 }
 
+static void test_folder_that_cannot_be_used_is_named_in_full(void **state)
+{
+        struct fixture *f = *state;
+        struct enclaves *enclaves = NULL;
+        struct error err = {0};
+        cleanup_free char *ended = string_printf("%s/ended", f->path);
+        cleanup_free char *below = string_printf("%s/ended/state", f->path);
+
+        assert_int_equal(rmdir(ended), 0);
+        assert_int_equal(file_write_atomic(AT_FDCWD, ended, view_of_string("x"), 0600, NULL), 0);
+        assert_int_equal(enclaves_open(f->path, &enclaves, &err), -ENOTDIR);
+        assert_non_null(strstr(error_text(&err), ended));
+        err = (struct error){0};
+        assert_int_equal(enclaves_open(below, &enclaves, &err), -ENOTDIR);
+        assert_non_null(strstr(error_text(&err), ended));
+        assert_non_null(strstr(error_text(&err), "COFFER_STATE_DIR names another"));
+}
+
 /* A supervisor that starts to listen in the entry's folder, takes one request and ends. Returns only on
  * failure. */
 static int answer_once(const char *folder)
@@ -359,6 +378,7 @@ int main(void)
                 REGISTRY_TEST(test_record_stays_until_forgotten_or_its_id_is_used),
                 REGISTRY_TEST(test_processes_that_start_at_once_get_different_ids_and_cids),
                 REGISTRY_TEST(test_folder_that_others_can_write_is_refused),
+                REGISTRY_TEST(test_folder_that_cannot_be_used_is_named_in_full),
                 REGISTRY_TEST(test_supervisor_that_does_not_listen_yet_is_waited_for),
                 REGISTRY_TEST(test_entry_that_was_retired_is_not_waited_for),
         };
