@@ -3,6 +3,7 @@
  * coffer-enclave - the supervisor of one enclave.  Started by enclave_start() (lib/enclave/start.c) with all
  * that it needs as descriptors (lib/enclave/launch.h); not to be started by hand.
  */
+#include "supervisor/confine.h"
 #include "supervisor/supervisor.h"
 
 #include <fcntl.h>
@@ -39,6 +40,8 @@ static int run(void)
                 return -1;
         go_to_background();
         int r = supervisor_new(&parts, &supervisor);
+        if (r == 0)
+                r = confine_supervisor(launch.state_dir);
         return r < 0 ? r : supervisor_run(supervisor);
 }
 

@@ -28,6 +28,12 @@ char *qemu_home(void)
         return NULL;
 }
 
+/* What an older kernel answers, or one that was built or booted without. */
+static bool is_lacking(int r)
+{
+        return r == -ENOSYS || r == -EOPNOTSUPP || r == -EINVAL;
+}
+
 int qemu_confine(void *user)
 {
         const char *home = user;
@@ -53,8 +59,9 @@ int qemu_confine(void *user)
 
         if (fcntl(QEMU_FD_INITRD, F_GETFD) < 0)
                 n--; /* an image without ramdisks */
+        int (*const steps[])(void) = {sandbox_restrict_signals, sandbox_deny_calls};
         int r = sandbox_restrict_files(paths, n);
-        if (r == 0 || r == -ENOSYS || r == -EOPNOTSUPP)
-                r = sandbox_deny_calls();
-        return r == -ENOSYS || r == -EINVAL ? 0 : r;
+        for (size_t i = 0; (r == 0 || is_lacking(r)) && i < ARRAY_SIZE(steps); i++)
+                r = steps[i]();
+        return is_lacking(r) ? 0 : r;
 }

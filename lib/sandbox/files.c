@@ -22,12 +22,14 @@ enum {
         FS_WRITE_FILE = 1 << 1,
         FS_READ_FILE = 1 << 2,
         FS_READ_DIR = 1 << 3,
+        FS_MAKE_DEVICES = 1 << 6 | 1 << 11,
         FS_ALL_V1 = (1 << 13) - 1,   /* and all that makes or removes */
         FS_REFER = 1 << 13,          /* version 2 */
         FS_TRUNCATE = 1 << 14,       /* 3 */
         NET_TCP = 1 << 0 | 1 << 1,   /* 4: bind and connect */
         SCOPE_ALL = 1 << 0 | 1 << 1, /* 6: abstract Unix sockets and signals */
         CREATE_RULESET_VERSION = 1 << 0,
+        SCOPE_VERSION = 6,
         RULE_PATH_BENEATH = 1,
 };
 
@@ -53,12 +55,10 @@ static struct ruleset_attr everything(long version)
                 attr.handled_access_fs |= FS_TRUNCATE;
         if (version >= 4)
                 attr.handled_access_net = NET_TCP;
-        if (version >= 6)
-                attr.scoped = SCOPE_ALL;
         return attr;
 }
 
-static int allow(int ruleset, const struct sandbox_path *path)
+static int allow(int ruleset, const struct sandbox_path *path, uint64_t handled)
 {
         struct path_beneath_attr rule = {.allowed_access = FS_READ_FILE};
         cleanup_fd int opened = path->path ? open(path->path, O_PATH | O_CLOEXEC) : -1;
@@ -75,25 +75,51 @@ static int allow(int ruleset, const struct sandbox_path *path)
                 rule.allowed_access |= FS_EXECUTE;
         if (path->write)
                 rule.allowed_access |= FS_WRITE_FILE;
+        if (path->manage)
+                rule.allowed_access |= handled & ~(uint64_t)(FS_EXECUTE | FS_MAKE_DEVICES);
         return syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0) < 0 ? -errno : 0;
+}
+
+/* The version of this kernel's Landlock, or -errno where it has none. */
+static long landlock_version(void)
+{
+        long version = syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
+
+        return version < 0 ? -errno : version;
+}
+
+static int enforce(int ruleset)
+{
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+                return -errno;
+        return syscall(SYS_landlock_restrict_self, ruleset, 0) < 0 ? -errno : 0;
 }
 
 int sandbox_restrict_files(const struct sandbox_path *paths, size_t n)
 {
-        long version = syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
+        long version = landlock_version();
 
         if (version < 0)
-                return -errno;
+                return (int)version;
         const struct ruleset_attr attr = everything(version);
         cleanup_fd int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
         if (ruleset < 0)
                 return -errno;
         for (size_t i = 0; i < n; i++) {
-                int r = allow(ruleset, &paths[i]);
+                int r = allow(ruleset, &paths[i], attr.handled_access_fs);
                 if (r < 0)
                         return r;
         }
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-                return -errno;
-        return syscall(SYS_landlock_restrict_self, ruleset, 0) < 0 ? -errno : 0;
+        return enforce(ruleset);
+}
+
+int sandbox_restrict_signals(void)
+{
+        const struct ruleset_attr attr = {.scoped = SCOPE_ALL};
+        long version = landlock_version();
+
+        if (version < SCOPE_VERSION)
+                return version < 0 ? (int)version : -EOPNOTSUPP;
+        cleanup_fd int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+        return ruleset < 0 ? -errno : enforce(ruleset);
 }

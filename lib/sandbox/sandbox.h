@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A file, or a folder with all in it, that may still be opened. */
 struct sandbox_path {
@@ -16,12 +17,20 @@ struct sandbox_path {
         int fd;
         bool execute; /* programs in it may be run, too */
         bool write;
+        bool manage; /* a folder: files in it may be made, written, renamed and removed */
 };
 
-/* From now on only these can be opened, whatever their modes allow; no file can be made or removed, no TCP port bound or
- * dialled, and no process outside traced or (where the kernel knows how) signalled.  Descriptors that are open stay usable.
- * By Landlock.  0 or -errno. */
+/* From now on only these can be opened, whatever their modes allow; nothing can be made or removed elsewhere, no TCP port
+ * bound or dialled, and no process traced that isn't restricted likewise.  Descriptors that are open stay usable.  By
+ * Landlock.  0 or -errno. */
 int sandbox_restrict_files(const struct sandbox_path *paths, size_t n);
+
+/* From now on no process can be signalled and no abstract Unix socket connected to but those of our descendants.  By
+ * Landlock, from its sixth version on.  0 or -errno. */
+int sandbox_restrict_signals(void);
+
+/* Gives up all capabilities but those in `keep` (1 << CAP_...), for good.  0 or -errno. */
+int sandbox_keep_capabilities(uint64_t keep);
 
 /* From now on the calls fail with EPERM that make or name a socket, reach into other processes or drive parts of the
  * kernel that no machine needs (bpf, io_uring, keyrings, namespaces, performance counters).  By seccomp.  0 or -errno. */

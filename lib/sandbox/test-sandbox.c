@@ -14,7 +14,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -47,15 +50,15 @@ static bool can_open(const char *path, int flags)
 
 static char folder[] = "/tmp/test-sandbox-XXXXXX";
 static char file[64];
+static char own[64];
 
 static int restricted_files(void)
 {
         int kept = open("/etc/hostname", O_RDONLY | O_CLOEXEC);
 
         const struct sandbox_path paths[] = {
-                {.path = "/usr", .execute = true},
-                {.path = "/nonexistent"},
-                {.path = "/dev/null", .write = true},
+                {.path = "/usr", .execute = true},       {.path = "/nonexistent"},
+                {.path = "/dev/null", .write = true},    {.path = own, .manage = true},
                 {.fd = kept >= 0 ? kept : STDIN_FILENO},
         };
         int r = sandbox_restrict_files(paths, ARRAY_SIZE(paths) - (kept < 0));
@@ -63,6 +66,13 @@ static int restricted_files(void)
                 return LACKING;
         if (r < 0)
                 return 3;
+        char made[96], renamed[96];
+        snprintf(made, sizeof(made), "%s/made", own);
+        snprintf(renamed, sizeof(renamed), "%s/renamed", own);
+        if (!can_open(made, O_WRONLY | O_CREAT) || rename(made, renamed) < 0 || unlink(renamed) < 0)
+                return 9;
+        if (rmdir(own) == 0 || mknod(made, S_IFCHR | 0600, 0) == 0)
+                return 10;
         if (can_open(file, O_RDONLY) || can_open(file, O_WRONLY) || unlink(file) == 0 || rmdir(folder) == 0)
                 return 4;
         if (can_open("/etc/passwd", O_RDONLY) || can_open("/root", O_RDONLY | O_DIRECTORY))
@@ -82,7 +92,10 @@ static void only_listed_files_can_be_opened(void **state)
         assert_non_null(mkdtemp(folder));
         snprintf(file, sizeof(file), "%s/file", folder);
         assert_true(can_open(file, O_WRONLY | O_CREAT));
+        snprintf(own, sizeof(own), "%s/own", folder);
+        assert_int_equal(mkdir(own, 0700), 0);
         int result = in_child(restricted_files);
+        assert_int_equal(rmdir(own), 0);
         assert_int_equal(unlink(file), 0);
         assert_int_equal(rmdir(folder), 0);
         if (result == LACKING)
@@ -124,6 +137,44 @@ static void sockets_and_other_processes_are_out_of_reach(void **state)
         assert_int_equal(result, 0);
 }
 
+static int signals(void)
+{
+        int r = sandbox_restrict_signals();
+
+        if (r == -ENOSYS || r == -EOPNOTSUPP)
+                return LACKING;
+        return r < 0 || kill(getppid(), 0) == 0 || kill(getpid(), 0) < 0;
+}
+
+static void others_cannot_be_signalled(void **state)
+{
+        (void)state;
+        int result = in_child(signals);
+        if (result == LACKING)
+                skip();
+        assert_int_equal(result, 0);
+}
+
+static int capabilities(void)
+{
+        enum { KILL = 5 };
+
+        if (geteuid() != 0)
+                return LACKING;
+        if (sandbox_keep_capabilities(UINT64_C(1) << KILL) < 0)
+                return 1;
+        return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 || chroot("/") == 0;
+}
+
+static void capabilities_are_given_up(void **state)
+{
+        (void)state;
+        int result = in_child(capabilities);
+        if (result == LACKING)
+                skip();
+        assert_int_equal(result, 0);
+}
+
 #ifdef __x86_64__
 static int second_names(void)
 {
@@ -148,6 +199,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(only_listed_files_can_be_opened),
                 cmocka_unit_test(sockets_and_other_processes_are_out_of_reach),
+                cmocka_unit_test(others_cannot_be_signalled),
+                cmocka_unit_test(capabilities_are_given_up),
 #ifdef __x86_64__
                 cmocka_unit_test(calls_have_no_second_name),
 #endif

@@ -171,6 +171,15 @@ def test_qemu_has_nothing_but_what_it_was_given(runner, made):
     runner.nothing_is_left()
 
 
+def test_supervisor_keeps_no_privilege_but_to_end_its_machine(runner, made):
+    one = runner.start(made("server", SERVER))
+    status = status_of(one["pid"])
+    assert status["NoNewPrivs"] == "1"
+    assert int(status["CapEff"], 16) in (0, 1 << 5) and status["CapEff"] == status["CapPrm"]
+    runner.run("stop", 0, 0)
+    runner.nothing_is_left()
+
+
 def test_two_at_once_are_apart(runner, made):
     server = made("server", SERVER)
     starts = [runner.start_process(server) for _ in range(2)]
