@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <time.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 enum {
@@ -59,6 +60,9 @@ static int read_signer(const struct qt *qt, struct inputs *inputs, struct error 
 
         if (!path)
                 return 0;
+        /* From here to the end the key is in our memory: in no core dump, and for no debugger of the same user's. */
+        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+                return error_errno(err, errno, "cannot protect the private key");
         int r = certificate_read(AT_FDCWD, path, &inputs->certificate, err);
         if (r == 0)
                 r = private_key_read(AT_FDCWD, qt_text(qt, ARG_PRIVATE_KEY), &inputs->key, err);

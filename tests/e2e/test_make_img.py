@@ -332,3 +332,24 @@ def test_progress_is_for_terminals_only(qt, layout, tmp_path):
                             f"{tmp_path}/out.eif", "/dev/null"], env=qt.env, capture_output=True, text=True,
                            stdin=subprocess.DEVNULL, check=True).stdout
     assert re.search(r"layer 1/2|layer 2/2", shown)
+
+
+def test_signing_key_is_never_in_a_process_that_can_be_dumped(qt):
+    """/proc shows it: what can't be dumped or debugged belongs to root there, whoever runs it."""
+    user = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    reader, writer = os.pipe()
+    if user:
+        os.fchown(reader, 65534, 65534)
+    try:
+        process = subprocess.Popen([qt.program, "enclave", "make-img", "--docker-uri", "oci:/nonexistent", "--eif", "x",
+                                    "--signing-certificate", f"/proc/self/fd/{reader}", "--private-key", "/nonexistent"],
+                                   env=qt.env, cwd="/", pass_fds=[reader], stdin=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, **user)
+    except PermissionError:
+        pytest.skip("another user can't run this build")
+    # It waits for the certificate, which it reads before the key.
+    wait_for(lambda: pathlib.Path(f"/proc/{process.pid}/mem").stat().st_uid == 0, "its being undumpable", 20)
+    assert process.poll() is None
+    os.close(reader)
+    os.close(writer)
+    assert process.wait(timeout=60) == 1
