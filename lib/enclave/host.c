@@ -96,8 +96,9 @@ int host_choose_isolation(enum enclave_accelerator accelerator, bool can_open_kv
 {
         const char *lack = access("/dev/kvm", F_OK) < 0 ? "there is no /dev/kvm"
                            : !host_has_virtualization() ? "the CPU shows neither vmx nor svm"
-                           : !can_open_kvm ? "/dev/kvm cannot be opened by the user that runs QEMU"
-                                           : NULL;
+                           : !can_open_kvm
+                                   ? "the user that runs QEMU cannot open /dev/kvm; members of its group can"
+                                   : NULL;
 
         if (accelerator == ENCLAVE_ACCELERATOR_KVM && lack)
                 return error_set(err, -EOPNOTSUPP, "KVM cannot be used: %s", lack);
