@@ -2,9 +2,10 @@
 /*
  * cli-parse.c - argv against the tables.
  *
- * One walk from left to right.  Words that are no options name the group, then the command, then are operands.
- * Global arguments are known everywhere, a command's own only behind its name.  --help wins over everything that
- * is merely missing or unknown, as it does with argparse; a malformed value before it does not.
+ * One walk from left to right.  Words that are no options name the group, then the command, then are
+ * operands. Global arguments are known everywhere, a command's own only behind its name.  --help wins over
+ * everything that is merely missing or unknown, as it does with argparse; a malformed value before it does
+ * not.
  */
 #include "qt/cli.h"
 #include "lib/base/text.h"
@@ -104,7 +105,8 @@ static bool nth_option(const struct parser *p, size_t i, const char **ret_name, 
 
         *ret_match = (struct match){.is_help = i == 0, .is_version = i == 1};
         if (i < 2) {
-                /* --version belongs to the program, not to its commands: there it is a name nobody can type. */
+                /* --version belongs to the program, not to its commands: there it is a name nobody can
+                 * type. */
                 *ret_name = i == 0 ? "--help" : p->parsed->group ? "" : "--version";
                 return true;
         }
@@ -123,8 +125,8 @@ static bool nth_option(const struct parser *p, size_t i, const char **ret_name, 
         return true;
 }
 
-/* The option whose name begins with the first n bytes of `word`: 1, 0 where there is none, -1 (with the error in
- * the text) where there are several and none is exactly it. */
+/* The option whose name begins with the first n bytes of `word`: 1, 0 where there is none, -1 (with the error
+ * in the text) where there are several and none is exactly it. */
 static int find_option(struct parser *p, const char *word, size_t n, struct match *ret_match)
 {
         cleanup_buf struct buf candidates = buf_with_max(1024);

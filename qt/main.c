@@ -49,8 +49,8 @@ static int run(const struct cli_parsed *parsed)
         return status;
 }
 
-/* A file opened later must not become a standard stream, and get our messages.  What takes the place of one that is
- * closed can't be used either: reading from stdin fails, and so does writing to stdout and stderr. */
+/* A file opened later must not become a standard stream, and get our messages.  What takes the place of one
+ * that is closed can't be used either: reading from stdin fails, and so does writing to stdout and stderr. */
 static void reserve_streams(void)
 {
         static const int modes[] = {
@@ -68,8 +68,8 @@ int main(int argc, char **argv)
         cleanup_buf struct buf text = buf_with_max(TEXT_MAX);
 
         reserve_streams();
-        /* A reader that went away shows as EPIPE, where it can be told from a full disk; a file that may not grow any
-         * more as EFBIG, where what was written so far can be removed. */
+        /* A reader that went away shows as EPIPE, where it can be told from a full disk; a file that may not
+         * grow any more as EFBIG, where what was written so far can be removed. */
         sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
         sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
         switch (cli_parse(&qt_program, argc, argv, &parsed, &text)) {

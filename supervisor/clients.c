@@ -6,8 +6,8 @@
  * oldest byte; it has a position of its own and is served as fast as it reads, and never waited for.  A
  * client that sends nonsense, or that isn't our user or root, is told so and dropped.
  *
- * Where the socket's file is deleted, as a session's runtime folder is at its end, nobody could see or stop the enclave
- * any more: that counts as a request to stop it.
+ * Where the socket's file is deleted, as a session's runtime folder is at its end, nobody could see or stop
+ * the enclave any more: that counts as a request to stop it.
  */
 #include "supervisor/clients.h"
 

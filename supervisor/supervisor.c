@@ -7,7 +7,7 @@
  *
  *     does the workload run?      STARTED of the guest, or a heartbeat alone where init isn't ours;
  *                                 the starter then gets its answer and is no longer of interest
- *     how did the workload end?   EXITED, SIGNALED or FAILED of the guest; else what ended the machine: settle()
+ *     how did the workload end?   EXITED, SIGNALED or FAILED of the guest; else the machine: settle()
  *     is the machine gone?        the back end says so, and only that leads out: finish()
  *
  * So whatever happens, the way out is the same: settle how it ended, see to it that the machine ends (by

@@ -31,8 +31,8 @@ struct child_spec {
         size_t n_groups;
         bool die_with_parent; /* SIGKILL when the starting thread ends */
         bool new_session;
-        int (*confine)(
-                void *user); /* or NULL: called last before the program is executed; 0, or -errno to give up */
+        /* Or NULL: called last in the child, before the program is executed; 0, or -errno to give up. */
+        int (*confine)(void *user);
         void *confine_user;
 };
 

@@ -43,8 +43,8 @@ struct copier {
 
 /* ---- temporary files ---- */
 
-/* Opens the file again, for reading only, and lets a QEMU that runs as another user do the same; then nobody has it
- * open for writing any more. */
+/* Opens the file again, for reading only, and lets a QEMU that runs as another user do the same; then nobody
+ * has it open for writing any more. */
 static int make_read_only(int *fd, struct error *err)
 {
         char path[64];
@@ -301,9 +301,9 @@ void boot_image_done(struct boot_image *image)
 }
 
 /*
- * While the kernel unpacks the ramdisks it holds both forms.  Its root is a tmpfs that takes at most half of what is
- * left when it is made, unless the command line asks for ramfs, which has no limit.  The rest was measured with the
- * distribution's kernel: what it needs beside its own code is well within FIXED_MEMORY_MIB.
+ * While the kernel unpacks the ramdisks it holds both forms.  Its root is a tmpfs that takes at most half of
+ * what is left when it is made, unless the command line asks for ramfs, which has no limit.  The rest was
+ * measured with the distribution's kernel: what it needs beside its own code is well within FIXED_MEMORY_MIB.
  */
 unsigned boot_image_min_mib(const struct boot_image *image)
 {

@@ -53,8 +53,8 @@ static void add_machine(struct args *args, const struct machine_spec *spec)
         add(args, "%u", spec->cpus);
         add(args, "-m");
         add(args, "%uM", spec->mem_mib);
-        /* Shared, because a vhost-user device reads and writes the guest's memory from its own process; in no core
-         * dump, and merged with nobody's pages, by which others could tell what is in them. */
+        /* Shared, because a vhost-user device reads and writes the guest's memory from its own process; in no
+         * core dump, and merged with nobody's pages, by which others could tell what is in them. */
         add(args, "-object");
         add(args, "memory-backend-memfd,id=m0,size=%uM,share=on,dump=off,merge=off", spec->mem_mib);
 }

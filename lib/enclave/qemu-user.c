@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Ids that no system hands out: above all ranges for containers, below those that 32-bit signed numbers can't hold
- * (systemd's UIDS-GIDS.md, "0x70000000 to 0x7FFFFFFF"). */
+/* Ids that no system hands out: above all ranges for containers, below those that 32-bit signed numbers can't
+ * hold (systemd's UIDS-GIDS.md, "0x70000000 to 0x7FFFFFFF"). */
 #define UNUSED_FIRST UINT32_C(0x70000000)
 #define UNUSED_MASK  UINT32_C(0x0fffffff)
 

@@ -18,9 +18,9 @@ struct qemu_user {
         size_t n_groups;
 };
 
-/* Root's QEMU gets a user and group of its own, which nobody has: whoever runs as the same user can read its memory, and
- * that is the enclave's.  In a user namespace that has no such id it is the user `coffer`, or `nobody`.  -ENOENT where
- * there are neither. */
+/* Root's QEMU gets a user and group of its own, which nobody has: whoever runs as the same user can read its
+ * memory, and that is the enclave's.  In a user namespace that has no such id it is the user `coffer`, or
+ * `nobody`.  -ENOENT where there are neither. */
 int qemu_user_choose(struct qemu_user *ret_user, struct error *err);
 
 /* True where that user can open /dev/kvm. */

@@ -2,12 +2,13 @@
 /*
  * qemu.c - an enclave's machine as a QEMU process.
  *
- * Theory of operation.  QEMU gets all it needs as inherited descriptors (qemu-args.h): it opens no file of ours by
- * name, needs no right on our folders, and where we are root it runs as somebody who has none.  Its own seccomp filter
- * keeps it from starting anything, and before it begins it gives up what no machine needs (qemu-confine.h).  It is killed by the kernel when the supervisor ends, however that happens.
+ * Theory of operation.  QEMU gets all it needs as inherited descriptors (qemu-args.h): it opens no file of
+ * ours by name, needs no right on our folders, and where we are root it runs as somebody who has none.  Its
+ * own seccomp filter keeps it from starting anything, and before it begins it gives up what no machine needs
+ * (qemu-confine.h).  It is killed by the kernel when the supervisor ends, however that happens.
  *
- * The machine has ended when the process has: pidfd readable.  What QMP and standard error said before then explains
- * why.  quit() asks by QMP; kill() doesn't ask.
+ * The machine has ended when the process has: pidfd readable.  What QMP and standard error said before then
+ * explains why.  quit() asks by QMP; kill() doesn't ask.
  */
 #include "lib/enclave/backend.h"
 #include "lib/enclave/host.h"

@@ -236,8 +236,8 @@ static json_t *evaluate_compare(struct evaluation *ev, const struct node *node, 
         return right ? compare(node->comparator, left, right) : NULL;
 }
 
-/* Takes a step for each value in `value`, as often as it is in there.  What a query makes may hold one value many times,
- * twice as often with each `[@, @]`; whoever compares or writes it walks them all. */
+/* Takes a step for each value in `value`, as often as it is in there.  What a query makes may hold one value
+ * many times, twice as often with each `[@, @]`; whoever compares or writes it walks them all. */
 static bool spend_tree(struct evaluation *ev, const struct node *node, const json_t *value)
 {
         json_t *owner = (json_t *)(uintptr_t)value; /* jansson's iterators want it; nothing is changed */

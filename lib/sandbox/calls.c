@@ -32,7 +32,8 @@ static const unsigned denied[] = {
 
 enum { PROLOGUE = 4, EPILOGUE = 2, LENGTH = PROLOGUE + (int)ARRAY_SIZE(denied) + EPILOGUE };
 
-/* architecture and number, then a comparison for each call, then "allowed" and "denied", the goal of all jumps. */
+/* architecture and number, then a comparison for each call, then "allowed" and "denied", the goal of all
+ * jumps. */
 int sandbox_deny_calls(void)
 {
         struct sock_filter program[LENGTH] = {
