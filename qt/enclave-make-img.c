@@ -60,7 +60,7 @@ static int read_signer(const struct qt *qt, struct inputs *inputs, struct error 
 
         if (!path)
                 return 0;
-        /* From here to the end the key is in our memory: in no core dump, and for no debugger of the same user's. */
+        /* From here on the key is in our memory: in no core dump, for no debugger of the same user. */
         if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
                 return error_errno(err, errno, "cannot protect the private key");
         int r = certificate_read(AT_FDCWD, path, &inputs->certificate, err);

@@ -2,9 +2,9 @@
 /*
  * files.c - Landlock, by its system calls: the C library has no wrappers.
  *
- * Each version of the kernel's interface knows more rights, and refuses those that it doesn't know; so the version is
- * asked for first.  The numbers are from the kernel's include/uapi/linux/landlock.h, which on a build machine may be
- * older than the kernel that runs.
+ * Each version of the kernel's interface knows more rights, and refuses those that it doesn't know; so the
+ * version is asked for first.  The numbers are from the kernel's include/uapi/linux/landlock.h, which on a
+ * build machine may be older than the kernel that runs.
  */
 #include "lib/sandbox/sandbox.h"
 

@@ -2,8 +2,9 @@
 /*
  * sandbox.h - what a process gives up before it runs a program that may fall to its input.
  *
- * The calls are for the child between fork() and exec().  They set no_new_privs, last for ever and pass on to all
- * descendants.  Where the kernel lacks a facility they answer -ENOSYS or -EOPNOTSUPP, and the caller decides.
+ * The calls are for the child between fork() and exec().  They set no_new_privs, last for ever and pass on
+ * to all descendants.  Where the kernel lacks a facility they answer -ENOSYS or -EOPNOTSUPP, and the caller
+ * decides.
  */
 #pragma once
 
@@ -20,18 +21,19 @@ struct sandbox_path {
         bool manage; /* a folder: files in it may be made, written, renamed and removed */
 };
 
-/* From now on only these can be opened, whatever their modes allow; nothing can be made or removed elsewhere, no TCP port
- * bound or dialled, and no process traced that isn't restricted likewise.  Descriptors that are open stay usable.  By
- * Landlock.  0 or -errno. */
+/* From now on only these can be opened, whatever their modes allow; nothing can be made or removed
+ * elsewhere, no TCP port bound or dialled, and no process traced that isn't restricted likewise.
+ * Descriptors that are open stay usable.  By Landlock.  0 or -errno. */
 int sandbox_restrict_files(const struct sandbox_path *paths, size_t n);
 
-/* From now on no process can be signalled and no abstract Unix socket connected to but those of our descendants.  By
- * Landlock, from its sixth version on.  0 or -errno. */
+/* From now on no process can be signalled and no abstract Unix socket connected to but those of our
+ * descendants.  By Landlock, from its sixth version on.  0 or -errno. */
 int sandbox_restrict_signals(void);
 
 /* Gives up all capabilities but those in `keep` (1 << CAP_...), for good.  0 or -errno. */
 int sandbox_keep_capabilities(uint64_t keep);
 
-/* From now on the calls fail with EPERM that make or name a socket, reach into other processes or drive parts of the
- * kernel that no machine needs (bpf, io_uring, keyrings, namespaces, performance counters).  By seccomp.  0 or -errno. */
+/* From now on the calls fail with EPERM that make or name a socket, reach into other processes or drive
+ * parts of the kernel that no machine needs (bpf, io_uring, keyrings, namespaces, performance counters).
+ * By seccomp.  0 or -errno. */
 int sandbox_deny_calls(void);

@@ -15,6 +15,7 @@ DEFECTS = [
     ("layers", "lib/eif/a.c", '#include "eif.h"\n', "by its path from the root"),
     ("lengths", "lib/base/a.c", "int f(void)\n{\n" + "        g();\n" * 100 + "}\n", "function of 102 lines"),
     ("lengths", "lib/base/a.c", "int x;\n" * 1001, "over the limit of 1000"),
+    ("lengths", "lib/base/a.c", "/* " + "x" * 110 + " */\n", "116 columns"),
     ("contracts", "lib/base/a.h", "/* Says. */\n\nint f(int a,\n      int b);\n", "f() has no contract"),
     ("contracts", "lib/base/a.h", "static inline int f(void)\n{\n        return 0;\n}\n", "f() has no contract"),
     ("banned", "lib/base/a.c", "void f(char *a) { strcpy(a, \"x\"); }\n", "strcpy() is banned"),
