@@ -262,7 +262,7 @@ def test_nested_guest_boots_under_kvm(tmp_path):
     result = vm('--', 'qemu-system-x86_64', '-M', 'microvm,acpi=on,rtc=on', '-accel', 'kvm', '-cpu', 'host',
                 '-m', '256', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', 'stdio',
                 '-kernel', kernel.stdout.strip() + '/vmlinuz', '-initrd', tmp_path / 'ramdisk',
-                '-append', 'console=ttyS0 quiet panic=-1', stdin=subprocess.DEVNULL)
+                '-append', 'console=ttyS0 quiet panic=-1 reboot=t', stdin=subprocess.DEVNULL)
     assert b'nested guest: 42' in result.stdout, result.stdout + result.stderr
     assert result.returncode == 0
 
