@@ -96,10 +96,10 @@ void driver_done(struct driver *d)
         }
 }
 
-void driver_send_message(struct driver *d, uint32_t request, const void *payload, uint32_t size,
-                         const int *fds, size_t n_fds)
+void driver_send_raw(int fd, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
+                     const int *fds, size_t n_fds)
 {
-        uint32_t header[3] = {request, 1, size};
+        uint32_t header[3] = {request, flags, size};
         union {
                 char bytes[CMSG_SPACE(16 * sizeof(int))];
                 struct cmsghdr align;
@@ -116,7 +116,13 @@ void driver_send_message(struct driver *d, uint32_t request, const void *payload
                 c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
                 memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
         }
-        assert_int_equal(sendmsg(d->fd, &msg, MSG_NOSIGNAL), (ssize_t)(sizeof(header) + size));
+        assert_int_equal(sendmsg(fd, &msg, MSG_NOSIGNAL), (ssize_t)(sizeof(header) + size));
+}
+
+void driver_send_message(struct driver *d, uint32_t request, const void *payload, uint32_t size,
+                         const int *fds, size_t n_fds)
+{
+        driver_send_raw(d->fd, request, 1, payload, size, fds, n_fds);
 }
 
 static ssize_t peek(const struct driver *d)

@@ -56,6 +56,10 @@ void driver_done(struct driver *d);
 /* Negotiates like QEMU, gives memory, starts both rings and posts receive buffers. */
 void driver_start(struct driver *d);
 
+/* Sends one vhost-user message on `fd` with any flags, well-formed or not, and up to 16 descriptors. */
+void driver_send_raw(int fd, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
+                     const int *fds, size_t n_fds);
+
 /* Sends a vhost-user message with descriptors. */
 void driver_send_message(struct driver *d, uint32_t request, const void *payload, uint32_t size,
                          const int *fds, size_t n_fds);

@@ -2,6 +2,7 @@
 #include "lib/vsock/vhost-user.h"
 
 #include "lib/base/fd.h"
+#include "lib/vsock/fake-driver.h"
 #include "lib/vsock/vhost-user-message.h"
 
 #include <fcntl.h>
@@ -72,24 +73,7 @@ static void tear_down(struct fixture *f)
 static void send_flags(struct fixture *f, uint32_t request, uint32_t flags, const void *payload,
                        uint32_t size, const int *fds, size_t n_fds)
 {
-        uint32_t header[3] = {request, flags, size};
-        union {
-                char bytes[CMSG_SPACE(16 * sizeof(int))];
-                struct cmsghdr align;
-        } control = {0};
-        struct iovec iov[2] = {{header, sizeof(header)}, {(void *)(uintptr_t)payload, size}};
-        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-
-        if (n_fds > 0) {
-                msg.msg_control = control.bytes;
-                msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-                struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-                c->cmsg_level = SOL_SOCKET;
-                c->cmsg_type = SCM_RIGHTS;
-                c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-                memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
-        }
-        assert_true(sendmsg(f->fd, &msg, 0) > 0);
+        driver_send_raw(f->fd, request, flags, payload, size, fds, n_fds);
 }
 
 static void say(struct fixture *f, uint32_t request, const void *payload, uint32_t size, const int *fds,
