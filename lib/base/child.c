@@ -4,7 +4,8 @@
  * program was executed; an errno on it means that a step before exec failed.  In the child the wanted
  * descriptors are first lifted above every target number, then put in place with dup2(), so that no order of
  * the list can overwrite one that is still needed; close_range() takes the rest.  The user is changed before
- * PDEATHSIG is set, because a change of credentials clears it.
+ * PDEATHSIG is set, because a change of credentials clears it.  A program that is given as a descriptor is
+ * kept, close-on-exec, beside the pipe.
  */
 #include "lib/base/child.h"
 
@@ -44,22 +45,56 @@ static int open_null(int target)
         return r;
 }
 
-/* Puts the listed descriptors in place; all others but *status_fd are closed. */
-static int place_fds(const struct child_spec *spec, int *status_fd)
+/* What the child keeps for itself until the program is executed. */
+struct kept_fds {
+        int status;
+        int program; /* 0: none */
+};
+
+/* Lifts *fd above `highest`. */
+static int lift(int *fd, int highest)
+{
+        int lifted = fcntl(*fd, F_DUPFD_CLOEXEC, highest + 1);
+
+        if (lifted < 0)
+                return -errno;
+        *fd = lifted;
+        return 0;
+}
+
+/* Closes all above `highest` but those that are kept. */
+static int close_others(int highest, const struct kept_fds *kept)
+{
+        int low = kept->status, high = kept->status;
+
+        if (kept->program > 0 && kept->program < low)
+                low = kept->program;
+        else if (kept->program > high)
+                high = kept->program;
+        if ((low > highest + 1 && syscall(SYS_close_range, highest + 1, low - 1, 0) < 0) ||
+            (high > low + 1 && syscall(SYS_close_range, low + 1, high - 1, 0) < 0) ||
+            syscall(SYS_close_range, high + 1, ~0U, 0) < 0)
+                return -errno;
+        return 0;
+}
+
+/* Puts the listed descriptors in place; all others but `kept` are closed. */
+static int place_fds(const struct child_spec *spec, struct kept_fds *kept)
 {
         int highest = 2;
         for (size_t i = 0; i < spec->n_fds; i++)
                 if (spec->fds[i].to > highest)
                         highest = spec->fds[i].to;
 
-        int status = fcntl(*status_fd, F_DUPFD_CLOEXEC, highest + 1);
-        if (status < 0)
-                return -errno;
-        *status_fd = status;
+        int r = lift(&kept->status, highest);
+        if (r == 0 && kept->program > 0)
+                r = lift(&kept->program, highest);
+        if (r < 0)
+                return r;
         cleanup_free int *lifted = calloc(spec->n_fds + 1, sizeof(*lifted));
         if (!lifted)
                 return -ENOMEM;
-        int r = lift_fds(spec, highest + 2, lifted);
+        r = lift_fds(spec, highest + 1, lifted);
         for (int fd = 0; fd <= 2 && r == 0; fd++)
                 r = open_null(fd);
         for (size_t i = 0; i < spec->n_fds && r == 0; i++)
@@ -67,15 +102,13 @@ static int place_fds(const struct child_spec *spec, int *status_fd)
         if (r < 0)
                 return r;
         for (int fd = 3; fd <= highest; fd++) {
-                bool wanted = fd == status;
+                bool wanted = false;
                 for (size_t i = 0; i < spec->n_fds; i++)
                         wanted = wanted || spec->fds[i].to == fd;
                 if (!wanted)
                         close(fd);
         }
-        if (status > highest + 1 && syscall(SYS_close_range, highest + 1, status - 1, 0) < 0)
-                return -errno;
-        return syscall(SYS_close_range, status + 1, ~0U, 0) < 0 ? -errno : 0;
+        return close_others(highest, kept);
 }
 
 static int drop_user(const struct child_spec *spec)
@@ -100,9 +133,9 @@ static int reset_signals(void)
         return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
 }
 
-static int prepare_child(const struct child_spec *spec, pid_t parent, int *status_fd)
+static int prepare_child(const struct child_spec *spec, pid_t parent, struct kept_fds *kept)
 {
-        int r = place_fds(spec, status_fd);
+        int r = place_fds(spec, kept);
 
         if (r == 0 && spec->new_session && setsid() < 0)
                 r = -errno;
@@ -121,7 +154,8 @@ static int prepare_child(const struct child_spec *spec, pid_t parent, int *statu
 
 static void __attribute__((noreturn)) run_child(const struct child_spec *spec, pid_t parent, int status_fd)
 {
-        int r = prepare_child(spec, parent, &status_fd);
+        struct kept_fds kept = {.status = status_fd, .program = spec->program};
+        int r = prepare_child(spec, parent, &kept);
 
         if (r == 0) {
                 /* POSIX keeps execvpe's types without const for old callers; the strings are not changed. */
@@ -129,10 +163,14 @@ static void __attribute__((noreturn)) run_child(const struct child_spec *spec, p
                         const char *const *in;
                         char *const *out;
                 } argv = {spec->argv}, env = {spec->env};
-                execvpe(spec->argv[0], argv.out, spec->env ? env.out : environ);
+                char *const *environment = spec->env ? env.out : environ;
+                if (kept.program > 0)
+                        (void)syscall(SYS_execveat, kept.program, "", argv.out, environment, AT_EMPTY_PATH);
+                else
+                        execvpe(spec->path ? spec->path : spec->argv[0], argv.out, environment);
                 r = -errno;
         }
-        (void)fd_write_full(status_fd, &r, sizeof(r));
+        (void)fd_write_full(kept.status, &r, sizeof(r));
         _exit(127);
 }
 

@@ -21,6 +21,8 @@ struct child_fd {
 };
 
 struct child_spec {
+        const char *path;           /* what is executed; NULL: argv[0] */
+        int program;                /* or, where above 0: the executable behind this descriptor */
         const char *const *argv;    /* NULL-terminated; argv[0] is looked up in PATH unless it has a slash */
         const char *const *env;     /* NULL-terminated, or NULL for ours */
         const struct child_fd *fds; /* 0, 1 and 2 are /dev/null unless listed */

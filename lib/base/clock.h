@@ -14,6 +14,9 @@ enum { CLOCK_TEXT_MAX = 32 };
 /* CLOCK_MONOTONIC in milliseconds: for deadlines and spans. */
 uint64_t clock_ms(void);
 
+/* Sleeps for so many microseconds, whatever signals come. */
+void clock_sleep_us(uint64_t us);
+
 /* Writes `seconds` since 1970 as RFC 3339 in UTC, "2026-11-20T16:08:42Z", to ret_text of `size` bytes.
  * False, and ret_text "", where it isn't a moment of the calendar or has no room. */
 bool clock_format(int64_t seconds, char *ret_text, size_t size);

@@ -2,6 +2,7 @@
 #include "lib/base/fd.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -73,6 +74,30 @@ int fd_pwrite_full(int fd, const void *p, size_t n, uint64_t offset)
                         done += (size_t)r;
         }
         return 0;
+}
+
+ssize_t fd_send(int socket, const struct iovec *parts, size_t n_parts, int fd)
+{
+        union {
+                struct cmsghdr align;
+                char bytes[CMSG_SPACE(sizeof(int))];
+        } control = {0};
+        struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = n_parts};
+        ssize_t n;
+
+        if (fd >= 0) {
+                message.msg_control = control.bytes;
+                message.msg_controllen = sizeof(control.bytes);
+                struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+                c->cmsg_level = SOL_SOCKET;
+                c->cmsg_type = SCM_RIGHTS;
+                c->cmsg_len = CMSG_LEN(sizeof(int));
+                memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+        }
+        do
+                n = sendmsg(socket, &message, MSG_NOSIGNAL);
+        while (n < 0 && errno == EINTR);
+        return n < 0 ? -errno : n;
 }
 
 int fd_set_nonblocking(int fd)

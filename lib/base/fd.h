@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 /* Closes *fd unless negative, keeping errno, and leaves -1. */
 void fd_close_p(int *fd);
@@ -28,6 +29,10 @@ int fd_write_full(int fd, const void *p, size_t n);
 
 /* Writes all n bytes at offset. 0 or -errno. */
 int fd_pwrite_full(int fd, const void *p, size_t n, uint64_t offset);
+
+/* Sends one message on a socket, with descriptor `fd` (-1: none) beside it for the receiver to own a copy of.
+ * The bytes that were sent, or -errno; never SIGPIPE. */
+ssize_t fd_send(int socket, const struct iovec *parts, size_t n_parts, int fd);
 
 /* Switches O_NONBLOCK on. 0 or -errno. */
 int fd_set_nonblocking(int fd);

@@ -12,16 +12,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A read takes what room there is, and new room is made only where little is left: memory that is asked for
+ * but never written costs nothing, and memory that has to move costs a fault for each of its pages. */
+enum { READ_CHUNK = 65536, READ_LEAST = 1024 };
+
+static int make_room(struct buf *b)
+{
+        size_t most = b->max - b->n, room = b->p ? b->capacity - b->n : 0;
+
+        if (room >= (most < READ_LEAST ? most : READ_LEAST))
+                return 0;
+        return buf_reserve(b, most < READ_CHUNK ? most : READ_CHUNK);
+}
+
 static int read_to_end(int fd, size_t max, struct buf *b)
 {
+        /* The ceiling gets one byte of slack, so that "too large" is seen and not cut off. */
+        b->max = max + 1;
         for (;;) {
-                size_t chunk = max - b->n < 65536 ? max - b->n + 1 : 65536;
-                /* The ceiling gets one byte of slack, so that "too large" is seen and not cut off. */
-                b->max = max + 1;
-                int r = buf_reserve(b, chunk);
+                int r = make_room(b);
                 if (r < 0)
                         return r;
-                ssize_t n = read(fd, b->p + b->n, chunk);
+                size_t room = (b->capacity < b->max ? b->capacity : b->max) - b->n;
+                ssize_t n = read(fd, b->p + b->n, room);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
@@ -33,6 +46,14 @@ static int read_to_end(int fd, size_t max, struct buf *b)
                 if (b->n > max)
                         return -EFBIG;
         }
+}
+
+int file_read_fd(int fd, size_t max, struct buf *ret_b)
+{
+        int r = read_to_end(fd, max, ret_b);
+
+        ret_b->max = max;
+        return r;
 }
 
 int file_read(int dirfd, const char *path, size_t max, struct buf *ret_b, struct error *err)
@@ -47,8 +68,7 @@ int file_read(int dirfd, const char *path, size_t max, struct buf *ret_b, struct
         if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode))
                 return error_set(err, -EINVAL, "%s: not a regular file", path);
 
-        int r = read_to_end(fd, max, ret_b);
-        ret_b->max = max;
+        int r = file_read_fd(fd, max, ret_b);
         if (r == -EFBIG)
                 return error_set(err, r, "%s: larger than the limit of %zu bytes", path, max);
         if (r < 0)

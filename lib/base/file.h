@@ -16,6 +16,9 @@
  * `dirfd` may be AT_FDCWD. */
 int file_read(int dirfd, const char *path, size_t max, struct buf *ret_b, struct error *err);
 
+/* Reads what is left of `fd`, whatever it is, at most `max` bytes, into *ret_b as above.  0 or -errno. */
+int file_read_fd(int fd, size_t max, struct buf *ret_b);
+
 /*
  * A file that appears whole or not at all: written under a temporary name beside its target (O_TMPFILE is not
  * used, so that every file system works), synced, renamed over it by atomic_file_commit().  Anything else, a

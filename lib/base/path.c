@@ -119,6 +119,35 @@ int path_open_parent(int dirfd, const char *path, int *ret_dirfd, const char **r
         return 0;
 }
 
+int path_clean(const char *path, char *ret_path, size_t size)
+{
+        size_t n = 0;
+
+        while (*path) {
+                size_t part = strcspn(path, "/");
+
+                if (part == 2 && memcmp(path, "..", 2) == 0) {
+                        while (n > 0 && ret_path[--n] != '/')
+                                continue;
+                } else if (part > 0 && !(part == 1 && *path == '.')) {
+                        /* A slash before it, a NUL behind. */
+                        if (n + 2 > size || part > size - n - 2)
+                                return -ENAMETOOLONG;
+                        ret_path[n++] = '/';
+                        memcpy(ret_path + n, path, part);
+                        n += part;
+                }
+                path += part + (path[part] == '/');
+        }
+        if (n == 0) {
+                if (size < 2)
+                        return -ENAMETOOLONG;
+                ret_path[n++] = '/';
+        }
+        ret_path[n] = '\0';
+        return 0;
+}
+
 const char *path_basename(const char *path)
 {
         const char *slash = strrchr(path, '/');

@@ -30,5 +30,9 @@ char *path_join(const char *a, const char *b);
  * ("", ".", ".."). The error names `path`. */
 int path_open_parent(int dirfd, const char *path, int *ret_dirfd, const char **ret_name, struct error *err);
 
+/* Writes `path`, read from "/", without ".", doubled slashes, and "..", which leads no higher than "/", into
+ * ret_path of `size` bytes: by its text alone, whatever is there.  -ENAMETOOLONG. */
+int path_clean(const char *path, char *ret_path, size_t size);
+
 /* The part of `path` behind its last slash; points into `path`. */
 const char *path_basename(const char *path);

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -202,6 +203,30 @@ static void file_larger_than_its_limit_is_refused_by_name(void **state)
         assert_int_equal(file_read(AT_FDCWD, *state, 5, &b, &err), -EISDIR);
 }
 
+static void file_of_many_reads_is_whole(void **state)
+{
+        cleanup_free char *path = path_join(*state, "long");
+        cleanup_buf struct buf written = buf_with_max(1 << 20), b = {0};
+
+        for (uint32_t i = 0; i < 100000; i++)
+                assert_int_equal(buf_append_be32(&written, i), 0);
+        assert_int_equal(file_write_atomic(AT_FDCWD, path, buf_view(&written), 0600, NULL), 0);
+        assert_int_equal(file_read(AT_FDCWD, path, written.n, &b, NULL), 0);
+        assert_true(view_equal(buf_view(&b), buf_view(&written)));
+}
+
+/* Doubling it to see the end of the file would move, and so touch, all of it. */
+static void short_file_is_read_into_the_first_room(void **state)
+{
+        cleanup_free char *path = path_join(*state, "short");
+        cleanup_buf struct buf b = {0};
+
+        assert_int_equal(file_write_atomic(AT_FDCWD, path, view_of_string("12345"), 0600, NULL), 0);
+        assert_int_equal(file_read(AT_FDCWD, path, 1 << 20, &b, NULL), 0);
+        assert_string_equal(buf_string(&b), "12345");
+        assert_in_range(b.capacity, 5, 65536);
+}
+
 static void held_lock_is_seen_and_released(void **state)
 {
         cleanup_free char *path = path_join(*state, "lock");
@@ -309,6 +334,35 @@ static void child_gets_the_listed_descriptors_and_no_other(void **state)
         close(a[0]);
         close(b[0]);
         close(out[0]);
+}
+
+/* The descriptor may be below the pipe's of the start, or above it. */
+static void program_behind_a_descriptor_is_not_left_open(void **state)
+{
+        const char *const argv[] = {"ls", "/proc/self/fd", NULL};
+        int lowest = open("/bin/ls", O_RDONLY | O_CLOEXEC);
+        const int programs[] = {lowest, fcntl(lowest, F_DUPFD_CLOEXEC, 100)};
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
+                int out[2], status = -1;
+                char text[64] = {0};
+                struct child child = CHILD_NONE;
+
+                assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+                const struct child_fd fds[] = {{out[1], 1}};
+                const struct child_spec spec = {
+                        .argv = argv, .program = programs[i], .fds = fds, .n_fds = 1, .uid = (uid_t)-1};
+                assert_int_equal(child_start(&spec, &child, NULL), 0);
+                close(out[1]);
+                assert_int_equal(child_wait(&child, &status), 0);
+                assert_int_equal(status, 0);
+                assert_true(read(out[0], text, sizeof(text) - 1) > 0);
+                assert_string_equal(text, "0\n1\n2\n3\n");
+                close(out[0]);
+        }
+        close(programs[0]);
+        close(programs[1]);
 }
 
 static void child_does_not_outlive_its_parent(void **state)
@@ -487,6 +541,17 @@ static void moments_are_written_as_rfc_3339_or_not_at_all(void **state)
         assert_string_equal(text, "2026-11-20T16:08:42Z");
         assert_true(clock_format(-1, text, sizeof(text)));
         assert_string_equal(text, "1969-12-31T23:59:59Z");
+        /* Every turn of months, years and centuries, by the C library's calendar. */
+        for (int64_t moment = -80LL * 366 * 24 * 3600; moment < 500LL * 366 * 24 * 3600;
+             moment += 11 * 3600 + 7) {
+                char expected[CLOCK_TEXT_MAX];
+                struct tm utc;
+
+                assert_true(strftime(expected, sizeof(expected), "%Y-%m-%dT%H:%M:%SZ",
+                                     gmtime_r(&moment, &utc)) > 0);
+                assert_true(clock_format(moment, text, sizeof(text)));
+                assert_string_equal(text, expected);
+        }
         assert_false(clock_format(0, text, 20));
         assert_string_equal(text, "");
         assert_false(clock_format(INT64_MAX, text, sizeof(text)));
@@ -504,9 +569,52 @@ static void printable_text_is_cut_and_commands_no_terminal(void **state)
         assert_string_equal(text, "");
 }
 
+static void a_number_is_taken_off_a_text(void **state)
+{
+        const char *at = "12-18446744073709551615x", *none = "x1";
+        uint64_t value = 7;
+
+        (void)state;
+        assert_true(take_u64(&at, 12, &value));
+        assert_int_equal(value, 12);
+        assert_string_equal(at, "-18446744073709551615x");
+        assert_false(take_u64(&at, UINT64_MAX, &value));
+        at++;
+        assert_false(take_u64(&at, UINT32_MAX, &value));
+        assert_int_equal(value, 12);
+        assert_true(take_u64(&at, UINT64_MAX, &value));
+        assert_true(value == UINT64_MAX);
+        assert_string_equal(at, "x");
+        assert_false(take_u64(&none, UINT64_MAX, &value));
+        none = "18446744073709551616";
+        assert_false(take_u64(&none, UINT64_MAX, &value));
+}
+
+static void paths_are_cleaned_by_their_text(void **state)
+{
+        static const char *const cases[][2] = {
+                {"", "/"},      {"/", "/"},          {"//a//b/", "/a/b"}, {"a/./b/../c", "/a/c"},
+                {"../..", "/"}, {"a/../../b", "/b"}, {"/...", "/..."},    {"/a/..b", "/a/..b"},
+        };
+        char path[16];
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                assert_int_equal(path_clean(cases[i][0], path, sizeof(path)), 0);
+                assert_string_equal(path, cases[i][1]);
+        }
+        assert_int_equal(path_clean("/abcdefghijklmn", path, sizeof(path)), 0);
+        assert_int_equal(path_clean("/abcdefghijklmno", path, sizeof(path)), -ENAMETOOLONG);
+        assert_int_equal(path_clean("abcdefghijklmno", path, sizeof(path)), -ENAMETOOLONG);
+        assert_int_equal(path_clean("/", path, 2), 0);
+        assert_int_equal(path_clean("/", path, 1), -ENAMETOOLONG);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_number_is_taken_off_a_text),
+                cmocka_unit_test(paths_are_cleaned_by_their_text),
                 cmocka_unit_test(error_grows_from_the_inside_out),
                 cmocka_unit_test(error_loses_its_end_and_nothing_else_when_too_long),
                 cmocka_unit_test(cursor_error_is_sticky_and_moves_nothing),
@@ -525,6 +633,9 @@ int main(void)
                                                 remove_folder),
                 cmocka_unit_test_setup_teardown(aborted_atomic_file_leaves_nothing, make_folder,
                                                 remove_folder),
+                cmocka_unit_test_setup_teardown(file_of_many_reads_is_whole, make_folder, remove_folder),
+                cmocka_unit_test_setup_teardown(short_file_is_read_into_the_first_room, make_folder,
+                                                remove_folder),
                 cmocka_unit_test_setup_teardown(file_larger_than_its_limit_is_refused_by_name, make_folder,
                                                 remove_folder),
                 cmocka_unit_test_setup_teardown(held_lock_is_seen_and_released, make_folder, remove_folder),
@@ -534,6 +645,7 @@ int main(void)
                                                 remove_folder),
                 cmocka_unit_test(program_that_is_missing_is_an_error_of_the_start),
                 cmocka_unit_test(child_gets_the_listed_descriptors_and_no_other),
+                cmocka_unit_test(program_behind_a_descriptor_is_not_left_open),
                 cmocka_unit_test(child_does_not_outlive_its_parent),
                 cmocka_unit_test(removed_source_is_not_called_from_the_same_batch),
                 cmocka_unit_test(timers_and_signals_reach_their_callbacks),

@@ -157,20 +157,27 @@ int text_append_printable(struct view text, const char *allowed, struct buf *b)
         return buf_append(b, text.p + plain, text.n - plain);
 }
 
-bool parse_u64(const char *text, uint64_t max, uint64_t *ret_value)
+bool take_u64(const char **at, uint64_t max, uint64_t *ret_value)
 {
+        const char *p = *at;
         uint64_t value = 0;
 
-        if (!text || !*text)
-                return false;
-        for (; *text; text++) {
-                if (*text < '0' || *text > '9')
-                        return false;
+        for (; *p >= '0' && *p <= '9'; p++)
                 if (__builtin_mul_overflow(value, 10, &value) ||
-                    __builtin_add_overflow(value, (uint64_t)(*text - '0'), &value))
+                    __builtin_add_overflow(value, (uint64_t)(*p - '0'), &value))
                         return false;
-        }
-        if (value > max)
+        if (p == *at || value > max)
+                return false;
+        *at = p;
+        *ret_value = value;
+        return true;
+}
+
+bool parse_u64(const char *text, uint64_t max, uint64_t *ret_value)
+{
+        uint64_t value;
+
+        if (!text || !take_u64(&text, max, &value) || *text)
                 return false;
         *ret_value = value;
         return true;

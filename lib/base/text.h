@@ -26,6 +26,10 @@ int base64_decode(struct view text, struct buf *b);
 /* A decimal number without sign, space or leading junk, at most `max`. False otherwise. */
 bool parse_u64(const char *text, uint64_t max, uint64_t *ret_value);
 
+/* The decimal number, at most `max`, that *at begins with; *at moves behind its last digit. False, and *at as
+ * it was, where there is none. */
+bool take_u64(const char **at, uint64_t max, uint64_t *ret_value);
+
 /* True where `s` begins with `prefix`. */
 bool string_starts_with(const char *s, const char *prefix);
 

@@ -26,9 +26,6 @@ struct certificate {
         int64_t not_after;
 };
 
-DEFINE_CLEANUP(cleanup_x509_p, X509 *, X509_free)
-#define cleanup_x509 CLEANUP(cleanup_x509_p)
-
 static bool read_time(const ASN1_TIME *asn1, int64_t *ret_seconds)
 {
         struct tm tm;
@@ -159,6 +156,32 @@ const struct curve *certificate_curve(const struct certificate *c)
 EVP_PKEY *certificate_pkey(const struct certificate *c)
 {
         return X509_get0_pubkey(c->x509);
+}
+
+X509 *certificate_x509(const struct certificate *c)
+{
+        return c->x509;
+}
+
+int certificate_extension(const struct certificate *c, const char *oid, struct view *ret_value,
+                          struct error *err)
+{
+        ASN1_OBJECT *object = OBJ_txt2obj(oid, 1);
+        int at, again;
+
+        if (!object)
+                return error_oom(err);
+        at = X509_get_ext_by_OBJ(c->x509, object, -1);
+        again = at >= 0 ? X509_get_ext_by_OBJ(c->x509, object, at) : -1;
+        ASN1_OBJECT_free(object);
+        if (at < 0)
+                return error_set(err, -ENOENT, "the certificate has no extension %s", oid);
+        if (again >= 0)
+                return error_set(err, -EBADMSG, "the certificate has extension %s twice", oid);
+
+        const ASN1_OCTET_STRING *value = X509_EXTENSION_get_data(X509_get_ext(c->x509, at));
+        *ret_value = view_of(ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value));
+        return 0;
 }
 
 int certificate_check_time(const struct certificate *c, int64_t now, struct error *err)

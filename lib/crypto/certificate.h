@@ -74,6 +74,11 @@ const struct curve *certificate_curve(const struct certificate *certificate);
  * before notBefore, with both moments in the text. */
 int certificate_check_time(const struct certificate *certificate, int64_t now, struct error *err);
 
+/* The value of the extension with this dotted number, which belongs to the certificate.  -ENOENT where it has
+ * none, -EBADMSG where it has two. */
+int certificate_extension(const struct certificate *certificate, const char *oid, struct view *ret_value,
+                          struct error *err);
+
 /* What a person wants to know of it.  0, -ENOMEM or -EBADMSG; release with certificate_info_done(). */
 int certificate_info_init(struct certificate_info *ret_info, const struct certificate *certificate,
                           struct error *err);

@@ -9,8 +9,7 @@
 
 #include "lib/crypto/cbor-stream.h"
 #include "lib/crypto/openssl-internal.h"
-
-#include <openssl/ecdsa.h>
+#include "lib/crypto/raw-signature.h"
 
 enum {
         TAG_SIGN1 = 18,
@@ -123,50 +122,11 @@ int cose_sign1_decode(struct view message, struct cose_sign1 *ret_sign1, struct 
         return e;
 }
 
-/* r and s as DER, which is what OpenSSL takes; to be freed with OPENSSL_free(). NULL when out of memory. */
-static unsigned char *signature_to_der(struct view raw, int *ret_n)
-{
-        size_t half = raw.n / 2;
-        BIGNUM *r = BN_bin2bn(raw.p, (int)half, NULL);
-        BIGNUM *s = BN_bin2bn(raw.p + half, (int)half, NULL);
-        ECDSA_SIG *signature = ECDSA_SIG_new();
-        unsigned char *der = NULL;
-
-        if (r && s && signature && ECDSA_SIG_set0(signature, r, s) == 1) {
-                r = s = NULL; /* the signature's now */
-                *ret_n = i2d_ECDSA_SIG(signature, &der);
-        }
-        BN_free(r);
-        BN_free(s);
-        ECDSA_SIG_free(signature);
-        return der;
-}
-
-static int verify_der(const struct certificate *certificate, const unsigned char *der, size_t n,
-                      struct view message, struct error *err)
-{
-        cleanup_md_ctx EVP_MD_CTX *md = EVP_MD_CTX_new();
-        int r;
-
-        if (!md)
-                return error_oom(err);
-        if (EVP_DigestVerifyInit(md, NULL, hash_method(certificate_curve(certificate)->hash), NULL,
-                                 certificate_pkey(certificate)) != 1)
-                return error_openssl(err, -EIO, "can't begin to verify");
-        r = EVP_DigestVerify(md, der, n, message.p, message.n);
-        ERR_clear_error();
-        if (r != 1)
-                return error_set(err, -EKEYREJECTED, "the signature was not made with the certificate's key");
-        return 0;
-}
-
 int cose_sign1_verify(const struct cose_sign1 *sign1, const struct certificate *certificate,
                       struct error *err)
 {
         const struct curve *curve = certificate_curve(certificate);
         cleanup_buf struct buf message = buf_with_max(0);
-        unsigned char *der;
-        int n = 0;
         int r;
 
         if (sign1->algorithm != curve->cose_algorithm)
@@ -180,10 +140,8 @@ int cose_sign1_verify(const struct cose_sign1 *sign1, const struct certificate *
         r = sig_structure(sign1->protected_header, sign1->payload, &message, err);
         if (r < 0)
                 return r;
-        der = signature_to_der(sign1->signature, &n);
-        if (!der || n <= 0)
-                return error_oom(err);
-        r = verify_der(certificate, der, (size_t)n, buf_view(&message), err);
-        OPENSSL_free(der);
+        r = raw_verify(certificate_pkey(certificate), curve->hash, buf_view(&message), sign1->signature, err);
+        if (r == -EKEYREJECTED)
+                error_set(err, r, "the signature was not made with the certificate's key");
         return r;
 }

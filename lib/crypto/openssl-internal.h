@@ -9,12 +9,19 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/x509.h>
 
 DEFINE_CLEANUP(cleanup_bio_p, BIO *, BIO_free_all)
 #define cleanup_bio CLEANUP(cleanup_bio_p)
 
 DEFINE_CLEANUP(cleanup_pkey_p, EVP_PKEY *, EVP_PKEY_free)
 #define cleanup_pkey CLEANUP(cleanup_pkey_p)
+
+DEFINE_CLEANUP(cleanup_pkey_ctx_p, EVP_PKEY_CTX *, EVP_PKEY_CTX_free)
+#define cleanup_pkey_ctx CLEANUP(cleanup_pkey_ctx_p)
+
+DEFINE_CLEANUP(cleanup_x509_p, X509 *, X509_free)
+#define cleanup_x509 CLEANUP(cleanup_x509_p)
 
 DEFINE_CLEANUP(cleanup_md_ctx_p, EVP_MD_CTX *, EVP_MD_CTX_free)
 #define cleanup_md_ctx CLEANUP(cleanup_md_ctx_p)
@@ -25,8 +32,9 @@ int curve_of_pkey(const EVP_PKEY *pkey, const struct curve **ret_curve, struct e
 /* The EVP_MD of a hash. */
 const EVP_MD *hash_method(enum hash_algorithm algorithm);
 
-/* The certificate's public key; belongs to it. */
+/* The certificate's public key, and the certificate itself; both belong to it. */
 EVP_PKEY *certificate_pkey(const struct certificate *certificate);
+X509 *certificate_x509(const struct certificate *certificate);
 
 /* error_set() with OpenSSL's first reason behind the text, where it gives one; empties its error queue. */
 int error_openssl(struct error *err, int code, const char *text);

@@ -2,12 +2,10 @@
 #include "lib/crypto/private-key.h"
 
 #include "lib/base/file.h"
-#include "lib/crypto/ecdsa.h"
-#include "lib/crypto/hash.h"
 #include "lib/crypto/openssl-internal.h"
+#include "lib/crypto/raw-signature.h"
 
 #include <openssl/crypto.h>
-#include <openssl/ecdsa.h>
 #include <openssl/pem.h>
 
 struct private_key {
@@ -15,10 +13,8 @@ struct private_key {
         const struct curve *curve;
 };
 
-enum {
-        COORDINATE_MAX = 66,          /* P-521 */
-        FILE_ROOM = 3 * PEM_FILE_MAX, /* all that file_read() can want, its own slack included */
-};
+/* All that file_read() can want, its own slack included. */
+enum { FILE_ROOM = 3 * PEM_FILE_MAX };
 
 /* OpenSSL asks for a passphrase: the key is encrypted.  Remember it and give none. */
 static int note_passphrase(char *buffer, int size, int writing, void *user)
@@ -123,22 +119,6 @@ int private_key_match(const struct private_key *key, const struct certificate *c
 int private_key_sign(const struct private_key *key, struct view message, struct buf *ret_signature,
                      struct error *err)
 {
-        uint8_t raw[2 * COORDINATE_MAX];
-        size_t half = key->curve->coordinate_size;
-        struct digest digest;
-        ECDSA_SIG *signature;
-        int r = hash_view(key->curve->hash, message, &digest);
-
-        if (r < 0)
-                return error_errno(err, -r, "can't hash what is to be signed");
-        r = ecdsa_sign_digest(key->pkey, hash_method(key->curve->hash), digest_view(&digest), &signature,
-                              err);
-        if (r < 0)
-                return r;
-        bool ok = BN_bn2binpad(ECDSA_SIG_get0_r(signature), raw, (int)half) == (int)half &&
-                  BN_bn2binpad(ECDSA_SIG_get0_s(signature), raw + half, (int)half) == (int)half;
-        ECDSA_SIG_free(signature);
-        if (!ok)
-                return error_openssl(err, -EIO, "can't encode the signature");
-        return buf_append(ret_signature, raw, 2 * half) < 0 ? error_oom(err) : 0;
+        return raw_sign(key->pkey, key->curve->hash, message, key->curve->coordinate_size, ret_signature,
+                        err);
 }
