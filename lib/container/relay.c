@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation.  All signals but those about ourselves are blocked from before the process is made
+ * until all is cleared up, and taken one at a time: what comes for us goes to the process, SIGCHLD is looked
+ * into.  Without a terminal there is nothing else to wait for (sigwaitinfo).  With one, signals come through
+ * a descriptor beside two flows, from our input to the terminal's master and from that to our output.  A flow
+ * reads only once all that it has is written, so whoever is slow slows the other end and no memory grows.
+ * The end of the process is the end, whoever else has the terminal open: only what is on its way already is
+ * still passed on.
+ */
+#include "lib/container/relay.h"
+
+#include "lib/base/cleanup.h"
+#include "lib/base/fd.h"
+#include "lib/container/notify.h"
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+        CHUNK = 4096, /* a pipe that polls writable takes so much without blocking */
+        /* How long the last output may take from the terminal's slave to its master, milliseconds. */
+        DRAIN_TIMEOUT = 100,
+};
+
+void relay_begin(struct relay *ret_relay)
+{
+        /* These are about us, not for us. */
+        static const int ours[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
+
+        ret_relay->notify = -1;
+        ret_relay->log = NULL;
+        sigfillset(&ret_relay->caught);
+        for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
+                sigdelset(&ret_relay->caught, ours[i]);
+        (void)sigprocmask(SIG_BLOCK, &ret_relay->caught, &ret_relay->before);
+}
+
+void relay_end(const struct relay *relay)
+{
+        static const struct timespec at_once = {0};
+
+        while (sigtimedwait(&relay->caught, NULL, &at_once) > 0 || errno == EINTR)
+                continue;
+        (void)sigprocmask(SIG_SETMASK, &relay->before, NULL);
+}
+
+static int exit_status(int status)
+{
+        return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* Reaps all that has ended. True where `pid` is among them. */
+static bool reap(pid_t pid, int *ret_status)
+{
+        bool ended = false;
+
+        for (;;) {
+                int status;
+                pid_t one = waitpid(-1, &status, WNOHANG);
+                if (one < 0 && errno == EINTR)
+                        continue;
+                if (one <= 0)
+                        return ended;
+                if (one == pid) {
+                        *ret_status = exit_status(status);
+                        ended = true;
+                }
+        }
+}
+
+static void resize(int console)
+{
+        struct winsize size;
+
+        if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0)
+                (void)ioctl(console, TIOCSWINSZ, &size);
+}
+
+void relay_prepare(int console)
+{
+        struct termios settings;
+
+        resize(console);
+        if (tcgetattr(console, &settings) < 0)
+                return;
+        settings.c_oflag &= ~(tcflag_t)ONLCR;
+        (void)tcsetattr(console, TCSANOW, &settings);
+}
+
+/* True where the signal was the end of `pid`. */
+static bool take_signal(int signal, pid_t pid, int console, int *ret_status)
+{
+        if (signal == SIGCHLD)
+                return reap(pid, ret_status);
+        if (signal == SIGWINCH && console >= 0) {
+                resize(console);
+                return false;
+        }
+        /* A broken pipe is ours: the write says so. */
+        if (signal != SIGPIPE)
+                (void)kill(pid, signal);
+        return false;
+}
+
+/* ---- without a terminal -------------------------------------------------------------------------------- */
+
+static int pass_signals(const struct relay *relay, pid_t pid, int *ret_status, struct error *err)
+{
+        for (;;) {
+                siginfo_t info;
+                int signal = sigwaitinfo(&relay->caught, &info);
+                if (signal < 0 && errno != EINTR)
+                        return error_errno(err, errno, "can't wait for signals");
+                if (signal > 0 && take_signal(signal, pid, -1, ret_status))
+                        return 0;
+        }
+}
+
+/* ---- with one ------------------------------------------------------------------------------------------ */
+
+/* Our own terminal while it is raw. */
+struct raw_terminal {
+        bool changed;
+        struct termios before;
+};
+
+static struct raw_terminal make_raw(void)
+{
+        struct raw_terminal terminal = {0};
+
+        if (tcgetattr(STDIN_FILENO, &terminal.before) == 0) {
+                struct termios raw = terminal.before;
+                cfmakeraw(&raw);
+                raw.c_oflag |= OPOST; /* what we write ourselves still begins at the left */
+                terminal.changed = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
+        }
+        return terminal;
+}
+
+static void restore(struct raw_terminal *terminal)
+{
+        if (terminal->changed)
+                (void)tcsetattr(STDIN_FILENO, TCSANOW, &terminal->before);
+}
+
+/* One direction, with what was read and not written yet. */
+struct flow {
+        int from, to;
+        bool ended;
+        size_t at, n;
+        uint8_t bytes[CHUNK];
+};
+
+static void flow_read(struct flow *flow)
+{
+        ssize_t n = read(flow->from, flow->bytes, sizeof(flow->bytes));
+
+        if (n > 0) {
+                flow->at = 0;
+                flow->n = (size_t)n;
+        } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+                flow->ended = true; /* EIO: nobody has the terminal open any more */
+        }
+}
+
+static void flow_write(struct flow *flow)
+{
+        ssize_t n = write(flow->to, flow->bytes + flow->at, flow->n - flow->at);
+
+        if (n > 0)
+                flow->at += (size_t)n;
+        else if (n < 0 && errno != EAGAIN && errno != EINTR)
+                flow->at = flow->n; /* nobody takes it: what comes is dropped, and the process goes on */
+        if (flow->at == flow->n)
+                flow->at = flow->n = 0;
+}
+
+static struct pollfd flow_poll(const struct flow *flow)
+{
+        if (flow->n > 0)
+                return (struct pollfd){.fd = flow->to, .events = POLLOUT};
+        return (struct pollfd){.fd = flow->ended ? -1 : flow->from, .events = POLLIN};
+}
+
+static void flow_step(struct flow *flow, const struct pollfd *polled)
+{
+        if (!polled->revents)
+                return;
+        if (flow->n > 0)
+                flow_write(flow);
+        else
+                flow_read(flow);
+}
+
+/* What the process wrote before its end is still on its way. */
+static void drain(struct flow *output)
+{
+        for (;;) {
+                struct pollfd polled = flow_poll(output);
+                if (poll(&polled, 1, DRAIN_TIMEOUT) <= 0)
+                        return;
+                flow_step(output, &polled);
+        }
+}
+
+/* Readiness that doesn't get through is no reason to end what runs. */
+static void pass_readiness(const struct relay *relay, int *notify, pid_t pid)
+{
+        struct error err = {0};
+
+        if (!notify_take(*notify, pid, &err))
+                return;
+        *notify = -1;
+        if (err.code)
+                log_warning(relay->log, "%s", error_text(&err));
+}
+
+static int pass_all(const struct relay *relay, int signal_fd, pid_t pid, int console, int *ret_status,
+                    struct error *err)
+{
+        struct flow input = {.from = STDIN_FILENO, .to = console, .ended = console < 0};
+        struct flow output = {.from = console, .to = STDOUT_FILENO, .ended = console < 0};
+        int notify = relay->notify;
+
+        for (;;) {
+                struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN},
+                                       flow_poll(&input),
+                                       flow_poll(&output),
+                                       {.fd = notify, .events = POLLIN}};
+                struct signalfd_siginfo info;
+                if (poll(fds, 4, -1) < 0 && errno != EINTR)
+                        return error_errno(err, errno, "can't wait for the terminal");
+                flow_step(&input, &fds[1]);
+                flow_step(&output, &fds[2]);
+                if (fds[3].revents)
+                        pass_readiness(relay, &notify, pid);
+                if (!fds[0].revents || read(signal_fd, &info, sizeof(info)) != sizeof(info))
+                        continue;
+                if (take_signal((int)info.ssi_signo, pid, console, ret_status)) {
+                        drain(&output);
+                        return 0;
+                }
+        }
+}
+
+static int run_with_descriptors(const struct relay *relay, pid_t pid, int console, int *ret_status,
+                                struct error *err)
+{
+        cleanup_fd int signal_fd = signalfd(-1, &relay->caught, SFD_CLOEXEC | SFD_NONBLOCK);
+
+        if (signal_fd < 0)
+                return error_errno(err, errno, "can't wait for signals");
+        if (console < 0)
+                return pass_all(relay, signal_fd, pid, -1, ret_status, err);
+        int r = fd_set_nonblocking(console);
+        if (r < 0)
+                return error_errno(err, -r, "can't use the terminal");
+        struct raw_terminal terminal __attribute__((unused)) CLEANUP(restore) = make_raw();
+        resize(console);
+        return pass_all(relay, signal_fd, pid, console, ret_status, err);
+}
+
+int relay_run(const struct relay *relay, pid_t pid, int console, int *ret_status, struct error *err)
+{
+        if (console < 0 && relay->notify < 0)
+                return pass_signals(relay, pid, ret_status, err);
+        return run_with_descriptors(relay, pid, console, ret_status, err);
+}
