@@ -11,6 +11,8 @@
  *   our supervisor     the control channel is connected; the heartbeat is best effort
  *   another host       there is vsock but no control channel: the heartbeat must be answered, as by AWS Nitro
  *   none               there is no vsock: the console is all there is
+ *
+ * An image that serves processes (guest-config.h) has no workload of its own; serve.h says what it has.
  */
 #include "lib/base/fd.h"
 #include "lib/base/loop.h"
@@ -22,6 +24,7 @@
 #include "guest/network.h"
 #include "guest/pid1.h"
 #include "guest/rootfs.h"
+#include "guest/serve.h"
 #include "guest/settings.h"
 #include "guest/shutdown.h"
 #include "guest/vsock.h"
@@ -53,6 +56,7 @@ struct init {
         struct loop *loop;
         struct bridge *bridge;
         struct pid1 *pid1;
+        struct serve *serve; /* where the image says so, instead of a workload */
         pid_t workload;
 };
 
@@ -86,6 +90,23 @@ static int require_heartbeat(struct init *init, uint32_t parent_cid, struct fail
         return 0;
 }
 
+/* The control channel of a supervisor of ours, whichever of the parent's CIDs its machine has: a Nitro one
+ * has CID 3 only. */
+static int find_supervisor(struct init *init, uint32_t *parent_cid, uint32_t own_cid)
+{
+        int r = control_connect(&init->control, *parent_cid, own_cid);
+
+        if (r < 0 && *parent_cid != PARENT_CID_NITRO) {
+                control_close(&init->control);
+                r = control_connect(&init->control, PARENT_CID_NITRO, own_cid);
+                if (r == 0)
+                        *parent_cid = PARENT_CID_NITRO;
+        }
+        if (r < 0)
+                control_close(&init->control);
+        return r;
+}
+
 static int step_find_parent(struct init *init, struct failure *f)
 {
         uint32_t parent_cid = settings_parent_cid();
@@ -96,11 +117,9 @@ static int step_find_parent(struct init *init, struct failure *f)
                 return 0;
         }
         init->have_vsock = true;
-        int r = control_connect(&init->control, parent_cid, own_cid);
-        if (r < 0) {
-                control_close(&init->control);
+        int r = find_supervisor(init, &parent_cid, own_cid);
+        if (r < 0)
                 return require_heartbeat(init, parent_cid, f);
-        }
         r = control_heartbeat(parent_cid, HEARTBEAT_MS);
         if (r < 0)
                 log_debug(&init->log, "no heartbeat: %s", strerror(-r));
@@ -112,11 +131,12 @@ static int step_read_settings(struct init *init, struct failure *f)
         return settings_read(&init->config, &init->xattrs, f);
 }
 
+/* Where processes are served, the first of them does this, in a namespace of its own. */
 static int step_enter_image(struct init *init, struct failure *f)
 {
-        int r = rootfs_enter(f);
+        int r = init->config.serve ? 0 : rootfs_enter(f);
 
-        if (r < 0)
+        if (r < 0 || init->config.serve)
                 return r;
         xattrs_apply(buf_view(&init->xattrs), &init->log);
         buf_done(&init->xattrs);
@@ -129,7 +149,9 @@ static int step_set_up_network(struct init *init, struct failure *f)
 
         (void)f;
         setrlimit(RLIMIT_NOFILE, &files); /* init's own; the workload gets others */
-        network_set_up(init->config.hostname, &init->log);
+        network_set_up(&init->log);
+        if (!init->config.serve)
+                network_set_name(init->config.hostname, &init->log);
         return 0;
 }
 
@@ -163,19 +185,27 @@ static int step_make_loop(struct init *init, struct failure *f)
         return 0;
 }
 
-static int step_start_workload(struct init *init, struct failure *f)
+/* A command, from the image. */
+static int start_command(struct init *init, struct failure *f)
 {
-        struct guest_message started = {.type = GUEST_STARTED};
         cleanup_fd int output = -1;
         int r = workload_complete_env(&init->config, f);
 
         if (r == 0)
                 r = console_open(&output, f);
-        if (r == 0)
-                r = workload_start(&init->config, output, &init->workload, f);
+        return r < 0 ? r : workload_start(&init->config, output, &init->workload, f);
+}
+
+static int step_start_workload(struct init *init, struct failure *f)
+{
+        struct guest_message started = {.type = GUEST_STARTED};
+        int r = init->config.serve ? serve_new(init->loop, init->pid1, buf_view(&init->xattrs), &init->log,
+                                               &init->serve, f)
+                                   : start_command(init, f);
+
         if (r < 0)
                 return r;
-        started.pid = (uint32_t)init->workload;
+        started.pid = init->serve ? 1 : (uint32_t)init->workload; /* what serves is init */
         r = control_send(&init->control, &started);
         if (r < 0)
                 log_warning(&init->log, "cannot tell the parent that the command started: %s", strerror(-r));

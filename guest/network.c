@@ -49,7 +49,13 @@ static void provide_file(const char *path, const char *content, const struct log
                 fd_write_full(fd, content, strlen(content));
 }
 
-void network_set_up(const char *hostname, const struct log *log)
+void network_set_up(const struct log *log)
+{
+        raise_loopback(log);
+        write_setting("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+}
+
+void network_set_name(const char *hostname, const struct log *log)
 {
         cleanup_free char *hosts = string_printf("127.0.0.1\tlocalhost\n"
                                                  "::1\tlocalhost ip6-localhost ip6-loopback\n"
@@ -57,10 +63,8 @@ void network_set_up(const char *hostname, const struct log *log)
                                                  hostname);
         cleanup_free char *name = string_printf("%s\n", hostname);
 
-        raise_loopback(log);
         if (sethostname(hostname, strlen(hostname)) < 0)
                 log_warning(log, "cannot set the host name: %s", strerror(errno));
-        write_setting("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
         if (!hosts || !name)
                 return;
         provide_file("/etc/hosts", hosts, log);

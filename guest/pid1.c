@@ -14,6 +14,8 @@ struct pid1 {
         const struct log *log;
         pid_t workload; /* 0 once it ended */
         unsigned int stop_signal;
+        pid1_reaped_fn reaped; /* NULL unless serving */
+        void *reaped_user;
         struct loop_source *children;
         struct loop_source *parent; /* NULL where there is none */
         struct loop_source *farewell;
@@ -55,21 +57,37 @@ static int await_farewell(struct pid1 *pid1)
         return loop_add_timer(pid1->loop, FAREWELL_MS, on_farewell, pid1, &pid1->farewell, NULL);
 }
 
+void pid1_serve(struct pid1 *pid1, pid1_reaped_fn reaped, void *user)
+{
+        pid1->reaped = reaped;
+        pid1->reaped_user = user;
+}
+
+void pid1_set_workload(struct pid1 *pid1, pid_t pid)
+{
+        pid1->workload = pid;
+}
+
+int pid1_end(struct pid1 *pid1, int status)
+{
+        pid1->workload = 0;
+        tell_end(pid1, status);
+        return await_farewell(pid1);
+}
+
 static int on_child(struct loop_source *source, int signal, void *user)
 {
         struct pid1 *pid1 = user;
         int status;
         pid_t pid;
+        int r;
 
         (void)source;
         (void)signal;
         while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-                if (pid != pid1->workload)
-                        continue;
-                pid1->workload = 0;
-                tell_end(pid1, status);
-                int r = await_farewell(pid1);
-                if (r < 0)
+                if (pid1->reaped)
+                        pid1->reaped(pid, status, pid1->reaped_user);
+                else if (pid == pid1->workload && (r = pid1_end(pid1, status)) < 0)
                         return r;
         }
         return 0;
@@ -102,7 +120,7 @@ static int on_parent(struct loop_source *source, int fd, uint32_t events, void *
                 obey(pid1, &message);
         if (r == 0)
                 return 0;
-        if (pid1->workload == 0)
+        if (pid1->workload == 0 && (!pid1->reaped || pid1->farewell))
                 loop_quit(pid1->loop, 0);
         else
                 log_warning(pid1->log, "lost the parent: %s", strerror(-r));

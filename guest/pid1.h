@@ -20,6 +20,20 @@ int pid1_new(struct loop *loop, struct control *control, const struct log *log, 
  * `stop_signal` is what SHUTDOWN sends. Reaps whatever ends. Returns 0 or -errno. */
 int pid1_run(struct pid1 *pid1, pid_t workload, unsigned int stop_signal, struct error *err);
 
+/* Is told of each child of init that has ended, with its status as waitpid(2) gives it. */
+typedef void (*pid1_reaped_fn)(pid_t pid, int status, void *user);
+
+/* For the process service, before pid1_run() with no workload (0): the end of no child ends the run, and each
+ * is told of; pid1_end() ends it. */
+void pid1_serve(struct pid1 *pid1, pid1_reaped_fn reaped, void *user);
+
+/* While serving: who gets the parent's signals; 0: nobody. */
+void pid1_set_workload(struct pid1 *pid1, pid_t pid);
+
+/* While serving: tells the parent that the workload ended with `status`, and lets pid1_run() return as it
+ * does behind a command's end. */
+int pid1_end(struct pid1 *pid1, int status);
+
 /* NULL-safe. */
 void pid1_free(struct pid1 *pid1);
 DEFINE_CLEANUP(cleanup_pid1_p, struct pid1 *, pid1_free)

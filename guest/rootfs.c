@@ -108,10 +108,9 @@ struct link {
 };
 
 static const struct link LINKS[] = {
-        {"/proc/self/fd", "/dev/fd"},
-        {"/proc/self/fd/0", "/dev/stdin"},
-        {"/proc/self/fd/1", "/dev/stdout"},
-        {"/proc/self/fd/2", "/dev/stderr"},
+        {"pts/ptmx", "/dev/ptmx"}, /* devtmpfs has a device there, which does the same */
+        {"/proc/self/fd", "/dev/fd"},       {"/proc/self/fd/0", "/dev/stdin"},
+        {"/proc/self/fd/1", "/dev/stdout"}, {"/proc/self/fd/2", "/dev/stderr"},
 };
 
 struct folder {
@@ -123,21 +122,27 @@ static const struct folder FOLDERS[] = {
         {"/etc", 0755}, {"/run", 0755}, {"/tmp", 01777}, {"/var", 0755}, {"/var/tmp", 01777},
 };
 
+void rootfs_make_devices(const struct log *log)
+{
+        mkdir("/dev", 0755);
+        for (size_t i = 0; i < ARRAY_SIZE(NODES); i++) {
+                mknod(NODES[i].path, S_IFCHR | 0666, makedev(NODES[i].major, NODES[i].minor));
+                chmod(NODES[i].path, 0666);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(LINKS); i++) {
+                if (symlink(LINKS[i].target, LINKS[i].path) < 0 && errno != EEXIST)
+                        log_warning(log, "cannot make %s: %s", LINKS[i].path, strerror(errno));
+        }
+}
+
 int rootfs_mount(const struct log *log, struct failure *f)
 {
         int r = mount_places(log, f);
 
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < ARRAY_SIZE(NODES); i++) {
-                mknod(NODES[i].path, S_IFCHR | 0666, makedev(NODES[i].major, NODES[i].minor));
-                chmod(NODES[i].path, 0666);
-        }
+        rootfs_make_devices(log);
         chmod("/dev/vsock", 0666);
-        for (size_t i = 0; i < ARRAY_SIZE(LINKS); i++) {
-                if (symlink(LINKS[i].target, LINKS[i].path) < 0 && errno != EEXIST)
-                        log_warning(log, "cannot make %s: %s", LINKS[i].path, strerror(errno));
-        }
         for (size_t i = 0; i < ARRAY_SIZE(FOLDERS); i++) {
                 if (mkdir(FOLDERS[i].path, FOLDERS[i].mode) < 0 && errno != EEXIST)
                         log_warning(log, "cannot make %s: %s", FOLDERS[i].path, strerror(errno));

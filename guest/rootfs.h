@@ -14,6 +14,10 @@ int rootfs_prepare(struct failure *f);
 /* Makes /rootfs the root of init and all that come after it. The first mounts are gone then. */
 int rootfs_enter(struct failure *f);
 
+/* Makes the devices and links that every container has in /dev, which is made where missing; what there is
+ * already stays. */
+void rootfs_make_devices(const struct log *log);
+
 /* Mounts /proc, /sys, /dev and what belongs below them, makes the links and folders that programs expect, and
  * hides nothing that the image brings: /run and /tmp are only made where missing, as all of the root is in
  * memory anyway. Without /proc or /dev it fails; the rest is a warning, as not every kernel has all of it. */

@@ -13,10 +13,10 @@
 #include "lib/base/path.h"
 #include "lib/base/text.h"
 
+#include "guest/identity.h"
 #include "guest/program.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,18 +117,6 @@ static int set_streams(const struct guest_config *config, int output_fd, struct 
         return 0;
 }
 
-static int become_user(const struct guest_config *config, struct failure *f)
-{
-        /* glibc's and musl's gid_t is the configuration's uint32_t. */
-        if (setgroups(config->n_groups, config->groups) < 0)
-                return failure_set(f, errno, NULL, "take on %zu supplementary groups", config->n_groups);
-        if (setresgid(config->gid, config->gid, config->gid) < 0)
-                return failure_set(f, errno, NULL, "become group %u", config->gid);
-        if (setresuid(config->uid, config->uid, config->uid) < 0)
-                return failure_set(f, errno, NULL, "become user %u", config->uid);
-        return 0;
-}
-
 static int enter_folder(const struct guest_config *config, struct failure *f)
 {
         if (chdir(config->cwd) < 0)
@@ -148,7 +136,9 @@ static void run_child(const struct guest_config *config, int output_fd, struct f
                 failure_set(f, errno, NULL, "start a session");
                 return;
         }
-        if (set_streams(config, output_fd, f) == 0 && become_user(config, f) == 0 &&
+        /* glibc's and musl's gid_t is the configuration's uint32_t. */
+        if (set_streams(config, output_fd, f) == 0 &&
+            identity_take_on(config->uid, config->gid, config->groups, config->n_groups, f) == 0 &&
             enter_folder(config, f) == 0)
                 program_execute(config->argv, config->env, f);
 }

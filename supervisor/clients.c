@@ -186,6 +186,8 @@ static void take_request(struct client *client)
         }
         if (control_decode_request(line, &request, &err) < 0)
                 refuse(client, -EBADMSG, error_text(&err));
+        else if (request.op == CONTROL_SIGNAL)
+                refuse(client, -EBADMSG, "a request that is for leashes");
         else
                 serve[request.op](client, &request);
 }

@@ -2,13 +2,18 @@
 #include "supervisor/guest.h"
 
 #include "lib/base/fd.h"
+#include "lib/enclave/nitro-heartbeat.h"
 #include "lib/vsock/client.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
 
 /* Connections to the heartbeat's port that may wait for their byte at a time. */
-enum { HEARTBEATS_MAX = 4, INPUT_MAX = 4 * (GUEST_HEADER_SIZE + GUEST_PAYLOAD_MAX) };
+enum {
+        HEARTBEATS_MAX = 4,
+        NITRO_PORT_MS = 60 * 1000,
+        INPUT_MAX = 4 * (GUEST_HEADER_SIZE + GUEST_PAYLOAD_MAX)
+};
 
 struct heartbeat {
         struct guest *guest; /* NULL: free */
@@ -30,6 +35,8 @@ struct guest {
         struct vsock_device *device;
         struct listener listeners[2]; /* on the kernel's vsock */
         struct heartbeat heartbeats[HEARTBEATS_MAX];
+        struct nitro_heartbeat *nitro_heartbeat;
+        struct loop_source *nitro_source;
         bool control_came; /* init's control channel is or was open */
         int control_fd;
         struct loop_source *control_source;
@@ -77,6 +84,8 @@ void guest_free(struct guest *guest)
         }
         for (size_t i = 0; i < HEARTBEATS_MAX; i++)
                 end_heartbeat(&guest->heartbeats[i]);
+        loop_remove(&guest->nitro_source);
+        nitro_heartbeat_free(guest->nitro_heartbeat);
         guest_hang_up(guest);
         buf_done(&guest->input);
         free(guest);
@@ -200,18 +209,27 @@ bool guest_is_connected(const struct guest *guest)
         return guest->control_fd >= 0;
 }
 
-int guest_shut_down(struct guest *guest)
+static int send_message(struct guest *guest, const struct guest_message *message)
 {
-        const struct guest_message message = {.type = PARENT_SHUTDOWN};
-        cleanup_buf struct buf frame = buf_with_max(GUEST_HEADER_SIZE);
+        cleanup_buf struct buf frame = buf_with_max(GUEST_HEADER_SIZE + sizeof(uint32_t));
 
         if (guest->control_fd < 0)
                 return -ENOTCONN;
-        int r = guest_message_encode(&message, &frame);
+        int r = guest_message_encode(message, &frame);
         if (r < 0)
                 return r;
         ssize_t n = send(guest->control_fd, frame.p, frame.n, MSG_DONTWAIT | MSG_NOSIGNAL);
         return n == (ssize_t)frame.n ? 0 : -ENOTCONN;
+}
+
+int guest_shut_down(struct guest *guest)
+{
+        return send_message(guest, &(struct guest_message){.type = PARENT_SHUTDOWN});
+}
+
+int guest_signal(struct guest *guest, uint32_t signal)
+{
+        return send_message(guest, &(struct guest_message){.type = PARENT_SIGNAL, .signal = signal});
 }
 
 /* ---- listening ---- */
@@ -275,6 +293,33 @@ int guest_listen_on_kernel(struct guest *guest, struct error *err)
         int r = listen_on_kernel_port(guest, 0, GUEST_HEARTBEAT_PORT, err);
 
         if (r < 0 && r != -EADDRINUSE)
+                return r;
+        return listen_on_kernel_port(guest, 1, guest_control_port(guest->cid), err);
+}
+
+static int on_nitro_heartbeat(struct loop_source *source, int fd, uint32_t events, void *user)
+{
+        struct guest *guest = user;
+
+        (void)source;
+        (void)fd;
+        (void)events;
+        if (nitro_heartbeat_service(guest->nitro_heartbeat) == 0)
+                return 0;
+        loop_remove(&guest->nitro_source);
+        nitro_heartbeat_free(take_pointer(&guest->nitro_heartbeat));
+        guest->events.heartbeat(guest->events.user);
+        return 0;
+}
+
+int guest_listen_on_nitro(struct guest *guest, struct error *err)
+{
+        int r;
+
+        if ((r = nitro_heartbeat_new(&guest->nitro_heartbeat, err)) < 0 ||
+            (r = nitro_heartbeat_begin(guest->nitro_heartbeat, guest->cid, NITRO_PORT_MS, err)) < 0 ||
+            (r = loop_add_fd(guest->loop, nitro_heartbeat_fd(guest->nitro_heartbeat), EPOLLIN,
+                             on_nitro_heartbeat, guest, &guest->nitro_source, err)) < 0)
                 return r;
         return listen_on_kernel_port(guest, 1, guest_control_port(guest->cid), err);
 }

@@ -39,6 +39,10 @@ int guest_listen_on_device(struct guest *guest, struct vsock_device *device, str
  * where another supervisor has it, that one answers for us. */
 int guest_listen_on_kernel(struct guest *guest, struct error *err);
 
+/* Waits for the guest on the kernel's vsock, as an enclave of the Nitro driver: the heartbeat's port is
+ * shared with others that start one (lib/enclave/nitro-heartbeat.h), and only until it came. */
+int guest_listen_on_nitro(struct guest *guest, struct error *err);
+
 /* Takes a connection to one of the two ports; `fd` is the guest's from now on. Others are closed. */
 void guest_accept(struct guest *guest, uint32_t port, int fd);
 
@@ -47,6 +51,9 @@ bool guest_is_connected(const struct guest *guest);
 
 /* Asks the workload to end (SHUTDOWN). 0, or -ENOTCONN. */
 int guest_shut_down(struct guest *guest);
+
+/* Sends a signal to the workload (SIGNAL). 0, or -ENOTCONN. */
+int guest_signal(struct guest *guest, uint32_t signal);
 
 /* Closes the control channel: init has said all, and may power off. `lost` isn't called. */
 void guest_hang_up(struct guest *guest);

@@ -26,7 +26,7 @@ static int run(void)
 {
         cleanup_launch struct launch launch = LAUNCH_NONE;
         cleanup_supervisor struct supervisor *supervisor = NULL;
-        const struct supervisor_parts parts = {
+        struct supervisor_parts parts = {
                 .launch = &launch,
                 .backend = &backend_qemu,
                 .status_fd = LAUNCH_FD_STATUS,
@@ -34,10 +34,13 @@ static int run(void)
                 .kernel_fd = LAUNCH_FD_KERNEL,
                 .initrd_fd = LAUNCH_FD_INITRD,
                 .vsock_fd = LAUNCH_FD_VSOCK,
+                .leash_fd = LAUNCH_FD_LEASH,
         };
 
         if (launch_read(LAUNCH_FD_SPEC, &launch, NULL) < 0)
                 return -1;
+        if (launch.nitro)
+                parts.backend = &backend_nitro;
         go_to_background();
         int r = supervisor_new(&parts, &supervisor);
         if (r == 0)
@@ -49,7 +52,7 @@ int main(void)
 {
         struct sigaction ignore = {.sa_handler = SIG_IGN};
 
-        if (fcntl(LAUNCH_FD_INITRD, F_GETFD) < 0) {
+        if (fcntl(LAUNCH_FD_LEASH, F_GETFD) < 0) {
                 fputs("coffer-enclave: started by `qt enclave start`, not by hand\n", stderr);
                 return 2;
         }

@@ -18,6 +18,7 @@
 
 #include "supervisor/clients.h"
 #include "supervisor/descriptors.h"
+#include "supervisor/leash-end.h"
 
 #include "lib/base/fd.h"
 #include "lib/enclave/registry.h"
@@ -46,6 +47,7 @@ struct supervisor {
         struct enclave_info info;
         struct console *console;
         struct clients *clients;
+        struct leash_end *leash; /* or NULL */
         struct guest *guest;
         struct vsock_device *device;
         struct machine *machine;
@@ -230,6 +232,13 @@ static void request_stop(uint32_t grace_ms, void *user)
         }
         s->info.state = ENCLAVE_STOPPING;
         publish(s);
+}
+
+static void pass_signal(uint32_t signal, void *user)
+{
+        struct supervisor *s = user;
+
+        (void)guest_signal(s->guest, signal);
 }
 
 static int on_signal(struct loop_source *source, int signal, void *user)
@@ -428,6 +437,8 @@ static int make_vsock(struct supervisor *s, int *ret_fd, struct error *err)
         int pair[2];
         int r;
 
+        if (s->parts.launch->nitro)
+                return guest_listen_on_nitro(s->guest, err);
         if (s->parts.launch->kernel_vsock) {
                 *ret_fd = fcntl(s->parts.vsock_fd, F_DUPFD_CLOEXEC, 0);
                 return *ret_fd < 0 ? error_errno(err, errno, "vsock") : guest_listen_on_kernel(s->guest, err);
@@ -466,6 +477,7 @@ static int start_machine(struct supervisor *s, struct error *err)
                 .cpus = s->info.cpus,
                 .mem_mib = s->info.mem_mib,
                 .isolation = s->info.isolation,
+                .debug_mode = s->info.debug_mode,
                 .cmdline = launch->cmdline,
                 .kernel_fd = s->parts.kernel_fd,
                 .initrd_fd = launch->has_initrd ? s->parts.initrd_fd : -1,
@@ -506,6 +518,10 @@ static int make(struct supervisor *s, struct error *err)
         s->console = s->info.debug_mode ? console_new(CONSOLE_SIZE) : NULL;
         if (s->info.debug_mode && !s->console)
                 return error_oom(err);
+        const struct leash_events leash = {.stop = request_stop, .signal = pass_signal, .user = s};
+        if (s->parts.launch->leashed &&
+            (r = leash_end_new(s->loop, s->parts.leash_fd, &leash, &s->leash, err)) < 0)
+                return r;
         const struct clients_options clients = {
                 .entry_dirfd = s->parts.entry_dirfd,
                 .console = s->console,
@@ -552,7 +568,7 @@ int supervisor_new(const struct supervisor_parts *parts, struct supervisor **ret
 static void retire(struct supervisor *s)
 {
         cleanup_buf struct buf console = buf_with_max((size_t)2 * CONSOLE_SIZE);
-        bool remember = s->started && !s->stop_requested;
+        bool remember = s->started && !s->stop_requested && !s->leash;
 
         if (remember && s->console)
                 (void)console_copy(s->console, &console);
@@ -569,6 +585,7 @@ static void finish(struct supervisor *s)
                 answer_starter(s, -ECANCELED, "the enclave was stopped before its workload started");
         else
                 answer_starter(s, s->failure, s->info.reason);
+        leash_end_finish(s->leash, &s->info);
         clients_finish(s->clients, &s->info);
 }
 
@@ -592,6 +609,7 @@ void supervisor_free(struct supervisor *s)
         guest_free(s->guest);
         vsock_device_free(s->device);
         clients_free(s->clients);
+        leash_end_free(s->leash);
         loop_free(s->loop);
         fd_close_p(&s->console_fd);
         console_free(s->console);

@@ -20,6 +20,7 @@ struct supervisor_parts {
         int kernel_fd;
         int initrd_fd;
         int vsock_fd; /* launch->kernel_vsock: /dev/vhost-vsock */
+        int leash_fd; /* launch->leashed */
 };
 
 /* Starts the machine, on a loop of its own.  Where that fails, the starter knows, and the entry is gone. */

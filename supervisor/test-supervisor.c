@@ -20,6 +20,7 @@
 #include "lib/base/path.h"
 #include "lib/base/text.h"
 #include "lib/enclave/control.h"
+#include "lib/enclave/leash.h"
 #include "lib/enclave/registry.h"
 
 #include <fcntl.h>
@@ -155,6 +156,7 @@ struct fixture {
         struct enclaves *enclaves;
         pid_t pid;
         int status_fd;  /* the starter's end */
+        int leash_fd;   /* likewise; -1: there is none */
         int machine_fd; /* the test's end */
         int init_fd;    /* enclave-init's end of the control channel */
         int heartbeat_fd;
@@ -208,12 +210,12 @@ static void expect_done(struct fixture *f, char expected)
         assert_int_equal(done, expected);
 }
 
-enum init { INIT_OURS, INIT_OF_OTHERS /* never opens the control channel */ };
+enum init { INIT_OURS, INIT_LEASHED /* also ours */, INIT_OF_OTHERS /* never opens the control channel */ };
 
 static struct fixture *start_with(enum init kind, bool debug_mode, unsigned timeout_ms)
 {
         struct fixture *f = calloc(1, sizeof(*f));
-        int status[2], machine[2], init[2], heartbeat[2];
+        int status[2], leash[2], machine[2], init[2], heartbeat[2];
         cleanup_registry_entry struct registry_entry entry = REGISTRY_ENTRY_NONE;
 
         snprintf(f->folder, sizeof(f->folder), "/tmp/test-supervisor-XXXXXX");
@@ -221,8 +223,10 @@ static struct fixture *start_with(enum init kind, bool debug_mode, unsigned time
         cleanup_free char *path = string_printf("%s/state", f->folder);
         assert_int_equal(enclaves_open(path, &f->enclaves, NULL), 0);
         cleanup_launch struct launch launch = make_launch(f, debug_mode, timeout_ms);
+        launch.leashed = kind == INIT_LEASHED;
         assert_int_equal(registry_reserve(f->enclaves, &launch.info, true, NULL, NULL, &entry, NULL), 0);
         make_pair(status);
+        make_pair(leash);
         make_pair(machine);
         make_pair(init);
         make_pair(heartbeat);
@@ -230,6 +234,7 @@ static struct fixture *start_with(enum init kind, bool debug_mode, unsigned time
         assert_true(f->pid >= 0);
         if (f->pid == 0) {
                 close(status[0]);
+                close(leash[0]);
                 close(machine[0]);
                 close(init[0]);
                 close(heartbeat[0]);
@@ -240,14 +245,17 @@ static struct fixture *start_with(enum init kind, bool debug_mode, unsigned time
                                                        .entry_dirfd = entry.dirfd,
                                                        .kernel_fd = -1,
                                                        .initrd_fd = -1,
-                                                       .vsock_fd = -1};
-                run_child(&parts, kind == INIT_OURS ? init[1] : -1, heartbeat[1]);
+                                                       .vsock_fd = -1,
+                                                       .leash_fd = leash[1]};
+                run_child(&parts, kind == INIT_OF_OTHERS ? -1 : init[1], heartbeat[1]);
         }
         close(status[1]);
+        close(leash[1]);
         close(machine[1]);
         close(init[1]);
         close(heartbeat[1]);
         f->status_fd = status[0];
+        f->leash_fd = leash[0];
         f->machine_fd = machine[0];
         f->init_fd = init[0];
         f->heartbeat_fd = heartbeat[0];
@@ -272,6 +280,7 @@ static void finish(struct fixture *f)
         assert_int_equal(enclave_list(f->enclaves, &infos, &n, NULL), 0);
         assert_int_equal(n, 0);
         fd_close_p(&f->status_fd);
+        fd_close_p(&f->leash_fd);
         fd_close_p(&f->machine_fd);
         fd_close_p(&f->init_fd);
         fd_close_p(&f->heartbeat_fd);
@@ -490,6 +499,45 @@ static void test_stop_asks_the_workload_first_and_leaves_no_record(void **state)
         order(f, DO_POWER_OFF);
         finish(f);
         assert_int_equal(result_of(client), 0);
+}
+
+static void test_a_leash_carries_signals_and_the_end_and_leaves_no_record(void **state)
+{
+        struct fixture *f = start_with(INIT_LEASHED, false, PATIENCE_MS);
+        uint8_t frame[GUEST_HEADER_SIZE + 4];
+        struct guest_message message;
+        struct enclave_info info;
+        size_t used;
+
+        (void)state;
+        say_started(f);
+        assert_int_equal(starters_answer(f).code, 0);
+        fd_close_p(&f->status_fd);
+        assert_int_equal(leash_signal(f->leash_fd, SIGUSR1, NULL), 0);
+        assert_int_equal(fd_read_full(f->init_fd, frame, sizeof(frame)), 0);
+        assert_int_equal(guest_message_decode(view_of(frame, sizeof(frame)), &message, &used, NULL), 1);
+        assert_int_equal(message.type, PARENT_SIGNAL);
+        assert_int_equal(message.signal, SIGUSR1);
+        say(f, (struct guest_message){.type = GUEST_EXITED, .status = 7});
+        expect_hang_up(f);
+        order(f, DO_POWER_OFF);
+        assert_int_equal(leash_wait(f->leash_fd, &info, NULL), 0);
+        assert_int_equal(info.state, ENCLAVE_EXITED);
+        assert_int_equal(info.exit_status, 7);
+        assert_int_equal(enclave_find(f->enclaves, 0, &info, NULL), -ENOENT);
+        finish(f);
+}
+
+static void test_an_enclave_ends_with_its_leash(void **state)
+{
+        struct fixture *f = start_with(INIT_LEASHED, false, PATIENCE_MS);
+
+        (void)state;
+        say_started(f);
+        assert_int_equal(starters_answer(f).code, 0);
+        fd_close_p(&f->leash_fd);
+        expect_done(f, DONE_QUIT);
+        finish(f);
 }
 
 static void test_stop_is_hard_after_the_grace_period(void **state)
@@ -837,6 +885,8 @@ int main(void)
                 cmocka_unit_test(test_exec_that_fails_is_the_starters_error_and_leaves_nothing),
                 cmocka_unit_test(test_entry_that_somebody_deletes_stops_the_enclave),
                 cmocka_unit_test(test_stop_asks_the_workload_first_and_leaves_no_record),
+                cmocka_unit_test(test_a_leash_carries_signals_and_the_end_and_leaves_no_record),
+                cmocka_unit_test(test_an_enclave_ends_with_its_leash),
                 cmocka_unit_test(test_stop_is_hard_after_the_grace_period),
                 cmocka_unit_test(test_stop_during_the_boot_ends_it_at_once),
                 cmocka_unit_test(test_machine_that_dies_is_a_failure_with_its_reason),

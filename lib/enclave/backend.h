@@ -28,9 +28,10 @@ struct machine_spec {
         unsigned cpus;
         unsigned mem_mib;
         enum enclave_isolation isolation;
+        bool debug_mode;
         const char *cmdline; /* exactly as measured */
         unsigned tsc_khz;    /* what an emulated guest is told of its counter, tsc.h; 0: nothing */
-        int kernel_fd;       /* regular, read-only, nobody else's */
+        int kernel_fd;       /* regular, nobody else's, not written to; the image file for `whole_images` */
         int initrd_fd;       /* likewise, all ramdisks; -1: none */
         int console_fd;      /* stream socket that gets the machine's console */
         int vsock_fd; /* kernel_vsock ? an open /dev/vhost-vsock that has `cid` : a vhost-user socket */
@@ -40,6 +41,7 @@ struct machine_spec {
 /* How a machine ended. */
 struct machine_end {
         bool orderly;              /* the guest powered it off, or quit() did */
+        bool by_guest;             /* it did, or restarted or panicked: nothing on this side failed */
         char text[ERROR_TEXT_MAX]; /* one sentence part: "the guest powered the machine off" */
 };
 
@@ -49,6 +51,7 @@ struct machine;
 
 struct backend {
         const char *name;
+        bool whole_images; /* it boots an image file as it is, rather than the kernel and ramdisks in it */
         /* Chooses the isolation. -EINVAL, -EOPNOTSUPP with the number or the thing that would do. */
         int (*prepare)(const struct backend_request *request, enum enclave_isolation *ret_isolation,
                        struct error *err);
@@ -65,3 +68,6 @@ struct backend {
 
 /* QEMU's microvm, under KVM or TCG. */
 extern const struct backend backend_qemu;
+
+/* The Nitro Enclaves driver. Its enclaves' vsock is the kernel's, and has no descriptor. */
+extern const struct backend backend_nitro;

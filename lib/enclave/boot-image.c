@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,7 +25,8 @@ enum {
         KERNEL_MEMORY_MAX = 256 * MIB, /* a size above it is nonsense */
         FIXED_MEMORY_MIB = 48,   /* tables, buffers, reserves of a running kernel, and a small workload */
         PER_CENT_FOR_TABLES = 2, /* one struct page of 64 bytes for each page of 4096, and a little */
-        RAMDISK_ALIGN = 4,       /* the kernel wants an archive's first header aligned */
+        COPY_PIECE = 256 * 1024,
+        RAMDISK_ALIGN = 4, /* the kernel wants an archive's first header aligned */
 };
 
 /* What the sink knows while the file streams by. */
@@ -62,6 +64,12 @@ static int make_read_only(int *fd, struct error *err)
 
 /* ---- copying while measuring ---- */
 
+/* -1: nothing is copied. */
+static int write_copy(int fd, const void *p, size_t n)
+{
+        return fd < 0 ? 0 : fd_write_full(fd, p, n);
+}
+
 static int copy_error(int r, struct error *err)
 {
         return error_errno(err, -r, "cannot copy the image into a temporary file (TMPDIR sets the folder)");
@@ -77,7 +85,7 @@ static int end_ramdisk(struct copier *copier)
         copier->in_ramdisk = false;
         copier->unpacked += ramdisk_size_unpacked(&copier->walk);
         copier->initrd_size += pad;
-        return fd_write_full(copier->initrd_fd, zeros, pad);
+        return write_copy(copier->initrd_fd, zeros, pad);
 }
 
 static int take_ramdisk(struct copier *copier, size_t section, struct view piece, struct error *err)
@@ -93,7 +101,7 @@ static int take_ramdisk(struct copier *copier, size_t section, struct view piece
         }
         ramdisk_size_feed(&copier->walk, piece);
         copier->initrd_size += piece.n;
-        r = fd_write_full(copier->initrd_fd, piece.p, piece.n);
+        r = write_copy(copier->initrd_fd, piece.p, piece.n);
         return r < 0 ? copy_error(r, err) : 0;
 }
 
@@ -105,7 +113,7 @@ static int take_kernel(struct copier *copier, struct view piece, struct error *e
         if (r < 0)
                 return error_oom(err);
         copier->kernel_size += piece.n;
-        r = fd_write_full(copier->kernel_fd, piece.p, piece.n);
+        r = write_copy(copier->kernel_fd, piece.p, piece.n);
         return r < 0 ? copy_error(r, err) : 0;
 }
 
@@ -196,11 +204,11 @@ static int take_signature(const struct eif_measured *measured, struct boot_image
         return 0;
 }
 
-static void take_pcrs(const struct eif_measured *measured, struct boot_image *image)
+static void take_pcrs(const struct eif_pcrs *pcrs, struct boot_image *image)
 {
-        memcpy(image->pcr0, measured->pcrs.pcr0.bytes, ENCLAVE_PCR_SIZE);
-        memcpy(image->pcr1, measured->pcrs.pcr1.bytes, ENCLAVE_PCR_SIZE);
-        memcpy(image->pcr2, measured->pcrs.pcr2.bytes, ENCLAVE_PCR_SIZE);
+        memcpy(image->pcr0, pcrs->pcr0.bytes, ENCLAVE_PCR_SIZE);
+        memcpy(image->pcr1, pcrs->pcr1.bytes, ENCLAVE_PCR_SIZE);
+        memcpy(image->pcr2, pcrs->pcr2.bytes, ENCLAVE_PCR_SIZE);
 }
 
 static uint64_t kernel_memory(struct view head)
@@ -217,6 +225,23 @@ static uint64_t kernel_memory(struct view head)
 
 /* ---- all of it ---- */
 
+/* What all images are asked once they were copied. */
+static int take_copied(const struct eif *eif, struct copier *copier, const struct eif_measured *measured,
+                       struct boot_image *image, struct error *err)
+{
+        int r = eif_kernel_check(buf_view(&copier->kernel_head), copier->kernel_size, eif_header(eif)->flags,
+                                 err);
+
+        if (r < 0 || (r = take_cmdline(measured, image, err)) < 0)
+                return r;
+        take_metadata(measured, image);
+        take_pcrs(&measured->pcrs, image);
+        image->kernel_memory = kernel_memory(buf_view(&copier->kernel_head));
+        image->initrd_size = copier->initrd_size;
+        image->unpacked_size = copier->unpacked;
+        return 0;
+}
+
 static int measure(const struct eif *eif, struct copier *copier, struct boot_image *image, struct error *err)
 {
         cleanup_eif_measured struct eif_measured measured = {0};
@@ -226,17 +251,58 @@ static int measure(const struct eif *eif, struct copier *copier, struct boot_ima
                 return r;
         if ((r = end_ramdisk(copier)) < 0)
                 return copy_error(r, err);
-        if ((r = eif_verify_crc(eif, &measured, err)) < 0 ||
-            (r = eif_kernel_check(buf_view(&copier->kernel_head), copier->kernel_size, eif_header(eif)->flags,
-                                  err)) < 0 ||
-            (r = take_signature(&measured, image, err)) < 0 || (r = take_cmdline(&measured, image, err)) < 0)
+        if ((r = eif_verify_crc(eif, &measured, err)) < 0 || (r = take_signature(&measured, image, err)) < 0)
                 return r;
-        take_metadata(&measured, image);
-        take_pcrs(&measured, image);
-        image->kernel_memory = kernel_memory(buf_view(&copier->kernel_head));
-        image->initrd_size = copier->initrd_size;
-        image->unpacked_size = copier->unpacked;
-        return 0;
+        return take_copied(eif, copier, &measured, image, err);
+}
+
+/* ---- a file of our own ---- */
+
+/* Where a section's bytes are kept beside the copy, or NULL. */
+static struct buf *kept_section(struct eif_measured *measured, enum eif_section_type type)
+{
+        return type == EIF_SECTION_CMDLINE    ? &measured->cmdline
+               : type == EIF_SECTION_METADATA ? &measured->metadata
+                                              : NULL;
+}
+
+static int copy_section(int fd, struct copier *copier, size_t index, struct eif_measured *measured,
+                        uint8_t *piece, struct error *err)
+{
+        const struct eif_section *section = &eif_header(copier->eif)->section[index];
+        struct buf *kept = kept_section(measured, section->type);
+        uint64_t at = section->offset + EIF_SECTION_HEADER_SIZE, left = section->size;
+        int r = 0;
+
+        while (r == 0 && left > 0) {
+                size_t n = left < COPY_PIECE ? (size_t)left : COPY_PIECE;
+                if ((r = fd_pread_full(fd, piece, n, at)) < 0)
+                        return copy_error(r, err);
+                r = sink(copier, index, view_of(piece, n), err);
+                if (r == 0 && kept && buf_append(kept, piece, n) < 0)
+                        r = error_oom(err);
+                at += n;
+                left -= n;
+        }
+        return r;
+}
+
+static int copy_all(int fd, const struct eif_pcrs *pcrs, struct copier *copier, struct boot_image *image,
+                    struct error *err)
+{
+        cleanup_eif_measured struct eif_measured measured = {
+                .pcrs = *pcrs,
+                .cmdline = buf_with_max(EIF_CMDLINE_MAX),
+                .metadata = buf_with_max(EIF_METADATA_MAX),
+        };
+        cleanup_free uint8_t *piece = malloc(COPY_PIECE);
+        int r = piece ? 0 : error_oom(err);
+
+        for (size_t i = 0; r == 0 && i < eif_header(copier->eif)->n_sections; i++)
+                r = copy_section(fd, copier, i, &measured, piece, err);
+        if (r == 0 && (r = end_ramdisk(copier)) < 0)
+                return copy_error(r, err);
+        return r < 0 ? r : take_copied(copier->eif, copier, &measured, image, err);
 }
 
 static int check_architecture(const struct eif *eif, struct error *err)
@@ -251,14 +317,14 @@ static int check_architecture(const struct eif *eif, struct error *err)
                                 eif_header(eif)->flags & EIF_FLAG_AARCH64 ? "aarch64" : "x86_64");
 }
 
-static int open_copy(int fd, struct boot_image *image, struct error *err)
+/* Measures the file, or takes `pcrs` as boot_image_take() has them, and copies it where `image` has files for
+ * that. */
+static int read_all(int fd, const struct eif_pcrs *pcrs, struct boot_image *image, struct error *err)
 {
         cleanup_eif struct eif *eif = NULL;
         int r;
 
-        if ((r = eif_open(fd, &eif, err)) < 0 || (r = check_architecture(eif, err)) < 0 ||
-            (r = file_unnamed(NULL, &image->kernel_fd, err)) < 0 ||
-            (r = file_unnamed(NULL, &image->initrd_fd, err)) < 0)
+        if ((r = eif_open(fd, &eif, err)) < 0 || (r = check_architecture(eif, err)) < 0)
                 return r;
         struct copier copier = {
                 .eif = eif,
@@ -266,13 +332,54 @@ static int open_copy(int fd, struct boot_image *image, struct error *err)
                 .initrd_fd = image->initrd_fd,
                 .kernel_head = buf_with_max(EIF_KERNEL_HEAD),
         };
-        r = measure(eif, &copier, image, err);
+        r = pcrs ? copy_all(fd, pcrs, &copier, image, err) : measure(eif, &copier, image, err);
         buf_done(&copier.kernel_head);
-        if (r < 0 || (r = make_read_only(&image->kernel_fd, err)) < 0 ||
+        return r;
+}
+
+static int open_copy(int fd, const struct eif_pcrs *pcrs, struct boot_image *image, struct error *err)
+{
+        int r;
+
+        if ((r = file_unnamed(NULL, &image->kernel_fd, err)) < 0 ||
+            (r = file_unnamed(NULL, &image->initrd_fd, err)) < 0 ||
+            (r = read_all(fd, pcrs, image, err)) < 0 || (r = make_read_only(&image->kernel_fd, err)) < 0 ||
             (r = make_read_only(&image->initrd_fd, err)) < 0)
                 return r;
         if (image->initrd_size == 0)
                 fd_close_p(&image->initrd_fd);
+        return 0;
+}
+
+static int copy_whole(int from, struct boot_image *image, struct error *err)
+{
+        struct stat st;
+        int r;
+
+        if (fstat(from, &st) < 0)
+                return error_errno(err, errno, "stat");
+        if ((r = file_unnamed(NULL, &image->whole_fd, err)) < 0)
+                return r;
+        image->whole_size = (uint64_t)st.st_size;
+        for (off_t at = 0; at < st.st_size;) {
+                ssize_t n = sendfile(image->whole_fd, from, &at, COPY_PIECE);
+                if (n < 0 && errno != EINTR)
+                        return copy_error(-errno, err);
+                if (n == 0)
+                        return error_set(err, -ENODATA, "it was cut while it was read");
+        }
+        return ftruncate(image->whole_fd, st.st_size) < 0 ? copy_error(-errno, err) : 0;
+}
+
+int boot_image_open_whole(int fd, struct boot_image *ret_image, struct error *err)
+{
+        cleanup_boot_image struct boot_image image = BOOT_IMAGE_NONE;
+        int r;
+
+        if ((r = copy_whole(fd, &image, err)) < 0 || (r = read_all(image.whole_fd, NULL, &image, err)) < 0)
+                return r;
+        *ret_image = image;
+        image = BOOT_IMAGE_NONE;
         return 0;
 }
 
@@ -284,10 +391,22 @@ int boot_image_open(const char *path, struct boot_image *ret_image, struct error
 
         if (r < 0)
                 return r;
-        if ((r = open_copy(fd, &image, err)) < 0) {
+        if ((r = open_copy(fd, NULL, &image, err)) < 0) {
                 error_wrap(err, "%s", path);
                 return r;
         }
+        *ret_image = image;
+        image = BOOT_IMAGE_NONE;
+        return 0;
+}
+
+int boot_image_take(int fd, const struct eif_pcrs *pcrs, struct boot_image *ret_image, struct error *err)
+{
+        cleanup_boot_image struct boot_image image = BOOT_IMAGE_NONE;
+        int r = open_copy(fd, pcrs, &image, err);
+
+        if (r < 0)
+                return r;
         *ret_image = image;
         image = BOOT_IMAGE_NONE;
         return 0;
@@ -297,6 +416,7 @@ void boot_image_done(struct boot_image *image)
 {
         fd_close_p(&image->kernel_fd);
         fd_close_p(&image->initrd_fd);
+        fd_close_p(&image->whole_fd);
         free(take_pointer(&image->cmdline));
 }
 

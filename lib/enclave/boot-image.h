@@ -13,6 +13,8 @@
 struct boot_image {
         int kernel_fd; /* read-only, at no name */
         int initrd_fd; /* all ramdisks, one behind the other; -1 where there is none */
+        int whole_fd;  /* boot_image_open_whole(): the file; else -1 */
+        uint64_t whole_size;
         char *cmdline;
         char name[ENCLAVE_NAME_MAX]; /* ImageName of the metadata, "" where it has none */
         uint16_t ports[ENCLAVE_PORTS_MAX];
@@ -27,12 +29,23 @@ struct boot_image {
         uint64_t unpacked_size; /* bytes of memory that the unpacked ramdisks take */
 };
 
-#define BOOT_IMAGE_NONE ((struct boot_image){.kernel_fd = -1, .initrd_fd = -1})
+#define BOOT_IMAGE_NONE ((struct boot_image){.kernel_fd = -1, .initrd_fd = -1, .whole_fd = -1})
 
 /* Opens, checks (structure, kernel, CRC, signature and its certificate at the present time, architecture) and
  * copies the file at `path`.  *ret_image is to be released with boot_image_done().  Errors name the path:
  * -EBADMSG, -EKEYREJECTED, -EKEYEXPIRED, -ENOEXEC (another architecture), or the system's. */
 int boot_image_open(const char *path, struct boot_image *ret_image, struct error *err);
+
+/* As boot_image_open(), of a regular file that is open already and stays the caller's, for machines that
+ * take whole image files: what is copied is the file, and there are no kernel_fd and no initrd_fd. */
+int boot_image_open_whole(int fd, struct boot_image *ret_image, struct error *err);
+
+struct eif_pcrs;
+
+/* As boot_image_open(), for a file that the caller has just written itself, unsigned and at no name, so that
+ * nobody else can have changed it: `pcrs` are what its writer measured, and it is copied without being
+ * measured again.  `fd` stays the caller's. */
+int boot_image_take(int fd, const struct eif_pcrs *pcrs, struct boot_image *ret_image, struct error *err);
 
 /* Releases it. Safe on BOOT_IMAGE_NONE. */
 void boot_image_done(struct boot_image *image);

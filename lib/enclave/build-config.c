@@ -6,6 +6,7 @@
  * user comes from the image's own passwd and group, a PATH is there.
  */
 #include "lib/enclave/build-internal.h"
+#include "lib/base/path.h"
 #include "lib/base/text.h"
 #include "lib/enclave/guest-config.h"
 #include "lib/image/user.h"
@@ -75,23 +76,12 @@ int build_check_config(const struct image_config *config, struct error *err)
 
 char *build_working_dir(const struct image_config *config)
 {
-        cleanup_buf struct buf path = buf_with_max(1 << 20);
+        size_t size = strlen(config->working_dir) + 2;
+        char *path = malloc(size);
 
-        for (const char *p = config->working_dir; *p;) {
-                size_t n = strcspn(p, "/");
-                if (n == 2 && memcmp(p, "..", 2) == 0) {
-                        while (path.n > 0 && path.p[--path.n] != '/')
-                                ;
-                } else if (n > 0 && !(n == 1 && *p == '.')) {
-                        buf_append_byte(&path, '/');
-                        buf_append(&path, p, n);
-                }
-                p += n;
-                p += strspn(p, "/");
-        }
-        if (path.n == 0)
-                buf_append_byte(&path, '/');
-        return path.failed ? NULL : view_to_string(buf_view(&path));
+        if (path)
+                (void)path_clean(config->working_dir, path, size);
+        return path;
 }
 
 static int add_command(const struct image_config *config, struct guest_config *guest, struct error *err)

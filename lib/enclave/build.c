@@ -12,12 +12,9 @@
 #include "lib/enclave/build.h"
 #include "lib/base/fd.h"
 #include "lib/enclave/build-internal.h"
+#include "lib/enclave/build-parts.h"
 #include "lib/enclave/guest-config.h"
 #include "lib/image/ramdisk.h"
-
-#include <fcntl.h>
-#include <string.h>
-#include <sys/stat.h>
 
 /* No machine that runs enclaves has more memory to unpack an image into; what is larger is a sparse file that
  * lies. */
@@ -27,23 +24,18 @@ struct build {
         const struct enclave_build_options *options;
         struct image *image;
         struct image_tree *tree;
-        struct kernel kernel;
-        int init_fd;
-        uint64_t init_size;
+        struct build_parts parts;
         struct buf config; /* enclave/config */
         struct buf metadata;
-        struct eif_writer *writer;
 };
 
 static void build_done(struct build *build)
 {
-        eif_writer_free(build->writer);
+        build_parts_done(&build->parts);
         buf_done(&build->config);
         buf_done(&build->metadata);
         image_tree_free(build->tree);
         image_free(build->image);
-        kernel_done(&build->kernel);
-        fd_close_p(&build->init_fd);
 }
 #define cleanup_build CLEANUP(build_done)
 
@@ -72,24 +64,6 @@ static void tell_ramdisk(void *user, uint64_t done, uint64_t total)
 {
         tell(user,
              (struct enclave_build_progress){.phase = ENCLAVE_BUILD_WRITE, .done = done, .total = total});
-}
-
-/* Kernel and init: what this machine brings. */
-static int open_host_parts(struct build *build, struct error *err)
-{
-        const char *init = build->options->init;
-        struct stat st;
-        int r = kernel_open(build->options->kernel, &build->kernel, err);
-
-        if (r < 0)
-                return r;
-        build->init_fd = open(init, O_RDONLY | O_CLOEXEC);
-        if (build->init_fd < 0 || fstat(build->init_fd, &st) < 0)
-                return error_errno(err, errno, "%s", init);
-        if (!S_ISREG(st.st_mode))
-                return error_set(err, -EINVAL, "%s is no regular file", init);
-        build->init_size = (uint64_t)st.st_size;
-        return 0;
 }
 
 static int open_image(struct build *build, struct error *err)
@@ -153,60 +127,17 @@ static int prepare_texts(struct build *build, struct error *err)
         if (r == 0)
                 r = build_guest_config(config, build->tree, &build->config, err);
         if (r == 0)
-                r = build_metadata(build->options, build->image, &build->kernel, &build->metadata, err);
+                r = build_metadata(build->options, build->image, &build->parts.kernel, &build->metadata, err);
         if (r < 0)
                 error_wrap(err, "%s", build->options->image);
         return r;
-}
-
-static int sink_write(void *user, const void *p, size_t n, struct error *err)
-{
-        struct build *build = user;
-
-        return eif_writer_write(build->writer, p, n, err);
-}
-
-static int sink_copy(void *user, int fd, uint64_t offset, uint64_t n, struct error *err)
-{
-        struct build *build = user;
-
-        return eif_writer_copy(build->writer, fd, offset, n, err);
-}
-
-/* A ramdisk section begins. */
-static int begin_ramdisk(struct build *build, struct ramdisk **ret_ramdisk, struct error *err)
-{
-        const struct ramdisk_sink sink = {.write = sink_write, .copy = sink_copy, .user = build};
-        int r = eif_writer_section(build->writer, EIF_SECTION_RAMDISK, err);
-
-        return r < 0 ? r : ramdisk_new(&sink, ret_ramdisk, err);
-}
-
-static int write_bootstrap(struct build *build, struct error *err)
-{
-        const struct ramdisk_attr folder = {.mode = 0755}, program = {.mode = 0755}, file = {.mode = 0644};
-        cleanup_ramdisk struct ramdisk *ramdisk = NULL;
-        int r = begin_ramdisk(build, &ramdisk, err);
-
-        if (r == 0)
-                r = ramdisk_add_dir(ramdisk, "dev", &folder, err);
-        if (r == 0)
-                r = ramdisk_add_file_fd(ramdisk, "init", &program, build->init_fd, 0, build->init_size, err);
-        if (r == 0 && build->kernel.n_modules > 0)
-                r = ramdisk_add_dir(ramdisk, "modules", &folder, err);
-        for (size_t i = 0; r == 0 && i < build->kernel.n_modules; i++) {
-                char path[512];
-                snprintf(path, sizeof(path), "modules/%s", build->kernel.modules[i].name);
-                r = ramdisk_add_file(ramdisk, path, &file, buf_view(&build->kernel.modules[i].content), err);
-        }
-        return r < 0 ? r : ramdisk_finish(ramdisk, err);
 }
 
 static int write_application(struct build *build, struct error *err)
 {
         const struct ramdisk_attr folder = {.mode = 0700}, file = {.mode = 0600};
         cleanup_ramdisk struct ramdisk *ramdisk = NULL;
-        int r = begin_ramdisk(build, &ramdisk, err);
+        int r = build_parts_ramdisk(&build->parts, &ramdisk, err);
 
         if (r == 0)
                 r = ramdisk_add_dir(ramdisk, "enclave", &folder, err);
@@ -220,40 +151,14 @@ static int write_application(struct build *build, struct error *err)
         return r < 0 ? r : ramdisk_finish(ramdisk, err);
 }
 
-static int write_text(struct build *build, enum eif_section_type type, struct view text, struct error *err)
-{
-        int r = eif_writer_section(build->writer, type, err);
-
-        return r < 0 ? r : eif_writer_write(build->writer, text.p, text.n, err);
-}
-
-static int write_kernel(struct build *build, struct error *err)
-{
-        struct stat st;
-        int r = eif_writer_section(build->writer, EIF_SECTION_KERNEL, err);
-
-        if (r == 0 && fstat(build->kernel.image_fd, &st) < 0)
-                r = error_errno(err, errno, "%s", build->kernel.image_path);
-        return r < 0 ? r
-                     : eif_writer_copy(build->writer, build->kernel.image_fd, 0, (uint64_t)st.st_size, err);
-}
-
 static int write_file(struct build *build, int fd, struct eif_pcrs *ret_pcrs, struct error *err)
 {
-        const char *cmdline = build->options->cmdline ? build->options->cmdline : ENCLAVE_KERNEL_CMDLINE;
-        int r = eif_writer_new(fd, 0, &build->writer, err);
+        int r = build_parts_begin(&build->parts, fd, build->options->cmdline, buf_view(&build->metadata),
+                                  err);
 
         if (r == 0)
-                r = write_kernel(build, err);
-        if (r == 0)
-                r = write_text(build, EIF_SECTION_CMDLINE, view_of_string(cmdline), err);
-        if (r == 0)
-                r = write_text(build, EIF_SECTION_METADATA, buf_view(&build->metadata), err);
-        if (r == 0)
-                r = write_bootstrap(build, err);
-        if (r == 0)
                 r = write_application(build, err);
-        return r < 0 ? r : eif_writer_finish(build->writer, build->options->signer, ret_pcrs, err);
+        return r < 0 ? r : eif_writer_finish(build->parts.writer, build->options->signer, ret_pcrs, err);
 }
 
 int enclave_build(const struct enclave_build_options *options, int fd, struct eif_pcrs *ret_pcrs,
@@ -261,12 +166,11 @@ int enclave_build(const struct enclave_build_options *options, int fd, struct ei
 {
         cleanup_build struct build build = {
                 .options = options,
-                .kernel = KERNEL_NONE,
-                .init_fd = -1,
+                .parts = BUILD_PARTS_NONE,
                 .config = buf_with_max(GUEST_CONFIG_MAX),
                 .metadata = buf_with_max(EIF_METADATA_MAX),
         };
-        int r = open_host_parts(&build, err);
+        int r = build_parts_open(options->kernel, options->init, &build.parts, err);
 
         if (r == 0)
                 r = open_image(&build, err);

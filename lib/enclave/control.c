@@ -5,10 +5,13 @@
 
 #include <string.h>
 
+enum { SIGNAL_MAX = 64 };
+
 static const char *const op_names[] = {
         [CONTROL_STOP] = "stop",
         [CONTROL_WAIT] = "wait",
         [CONTROL_CONSOLE] = "console",
+        [CONTROL_SIGNAL] = "signal",
 };
 
 static const char *const event_names[] = {
@@ -36,9 +39,12 @@ static int append(json_t *taken_json, struct buf *b)
 
 int control_append_request(const struct control_request *request, struct buf *b)
 {
-        return append(json_pack("{s:s, s:I}", "op", op_names[request->op], "grace_ms",
-                                (json_int_t)request->grace_ms),
-                      b);
+        json_t *json = json_pack("{s:s, s:I}", "op", op_names[request->op], "grace_ms",
+                                 (json_int_t)request->grace_ms);
+
+        if (json && request->op == CONTROL_SIGNAL)
+                (void)json_object_set_new(json, "signal", json_integer((json_int_t)request->signal));
+        return append(json, b);
 }
 
 /* Our texts quote what a guest wrote; what is no UTF-8 would make a line that nobody can read. */
@@ -89,9 +95,13 @@ int control_decode_request(struct view line, struct control_request *ret_request
         if (grace && (!json_is_integer(grace) || json_integer_value(grace) < 0 ||
                       json_integer_value(grace) > CONTROL_GRACE_MAX_MS))
                 return error_set(err, -EBADMSG, "grace_ms is not in the range 0 to %d", CONTROL_GRACE_MAX_MS);
+        json_int_t signal = json_integer_value(json_object_get(json, "signal"));
+        if (op == CONTROL_SIGNAL && (signal < 1 || signal > SIGNAL_MAX))
+                return error_set(err, -EBADMSG, "signal is not in the range 1 to %d", SIGNAL_MAX);
         *ret_request = (struct control_request){
                 .op = (enum control_op)op,
                 .grace_ms = (uint32_t)json_integer_value(grace),
+                .signal = op == CONTROL_SIGNAL ? (uint32_t)signal : 0,
         };
         return 0;
 }

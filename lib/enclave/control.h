@@ -16,6 +16,11 @@
  * The starter of an enclave has a socket of its own to the supervisor, on which come lines
  * {"event":"progress"| "warning","text":...} and at last one reply.  Where the starter shuts it down, the
  * start is undone.
+ *
+ * A leash (leash.h) is one more socket of the starter's.  On it go "stop", and a request that is for leashes
+ * only; nothing is replied to them, but one reply comes as to "wait".
+ *
+ *     {"op":"signal","signal":15}      for the workload
  */
 #pragma once
 
@@ -34,11 +39,13 @@ enum control_op {
         CONTROL_STOP,
         CONTROL_WAIT,
         CONTROL_CONSOLE,
+        CONTROL_SIGNAL, /* on a leash only */
 };
 
 struct control_request {
         enum control_op op;
         uint32_t grace_ms; /* STOP: 0 to CONTROL_GRACE_MAX_MS */
+        uint32_t signal;   /* SIGNAL: 1 to 64 */
 };
 
 struct control_reply {

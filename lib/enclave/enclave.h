@@ -44,13 +44,14 @@ enum enclave_state {
 };
 
 enum enclave_accelerator {
-        ENCLAVE_ACCELERATOR_AUTO, /* KVM where it can work, else TCG with a warning */
+        ENCLAVE_ACCELERATOR_AUTO, /* Nitro where its device is, KVM where it can work, else TCG, warned of */
         ENCLAVE_ACCELERATOR_KVM,
         ENCLAVE_ACCELERATOR_TCG,
 };
 
 enum enclave_isolation {
         ENCLAVE_ISOLATION_KVM,
+        ENCLAVE_ISOLATION_NITRO,
         ENCLAVE_ISOLATION_EMULATED, /* TCG: protects nothing from the host's programs */
 };
 
@@ -81,19 +82,31 @@ struct enclave_info {
         char vsock_path[PATH_MAX]; /* Unix socket of its vsock, see vsock/device.h; "": it is the kernel's */
 };
 
+struct eif_pcrs;
+
 struct enclave_start_options {
-        const char *eif;        /* path, required */
+        const char *eif; /* path, required; or, for messages, what `built_fd` is */
+        /* Else NULL: the image is in `built_fd`, written by the caller, and these are its measurements
+         * (boot-image.h, boot_image_take()). */
+        const struct eif_pcrs *built_pcrs;
+        int built_fd;
         const char *supervisor; /* path of coffer-enclave, required (see install.h) */
         const char *name;       /* NULL: the image's */
         bool has_cid;           /* else the lowest free one from 4 up */
         uint32_t cid;
         unsigned cpus;
         unsigned mem_mib;
-        bool debug_mode; /* keeps the console, makes PCRs zero */
+        bool mem_grows;       /* to what the image needs at least */
+        const char *mem_name; /* what messages call it; NULL: --mem */
+        bool debug_mode;      /* keeps the console, makes PCRs zero */
         enum enclave_accelerator accelerator;
         unsigned timeout_ms;   /* until "workload started"; ENCLAVE_TIMEOUT_AUTO */
         int cancel_fd;         /* start is undone as soon as this becomes readable; -1: none */
         const struct log *log; /* progress at info, doubts at warning, detail at debug; NULL: silence */
+        /* The leash (leash.h): the enclave lives no longer than the descriptor that is stored here, which is
+         * the caller's, and leaves no record.  NULL: it lives on by itself. */
+        int *ret_leash_fd;
+        bool own_vsock; /* never the kernel's vsock, which any user of this machine may dial */
 };
 
 #define ENCLAVE_START_DEFAULTS                                                                               \
@@ -151,5 +164,5 @@ int enclave_connect(struct enclaves *enclaves, uint32_t id, uint32_t port, int *
 /* "starting", "running", "stopping", "exited", "failed". */
 const char *enclave_state_name(enum enclave_state state);
 
-/* "kvm", "emulated". */
+/* "kvm", "nitro", "emulated". */
 const char *enclave_isolation_name(enum enclave_isolation isolation);

@@ -20,7 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         cleanup_buf struct buf b = buf_with_max(CONTROL_REQUEST_MAX);
                         if (control_append_request(&request, &b) < 0 ||
                             control_decode_request(view_of(b.p, b.n - 1), &again, NULL) < 0 ||
-                            again.op != request.op || again.grace_ms != request.grace_ms)
+                            again.op != request.op || again.grace_ms != request.grace_ms ||
+                            again.signal != request.signal)
                                 abort();
                 }
                 (void)control_decode_reply(line, &reply, NULL);

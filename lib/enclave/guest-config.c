@@ -13,6 +13,7 @@
 #include <string.h>
 
 static const char MAGIC[] = "coffer-guest-config 1";
+static const char SERVE_PROCESSES[] = "processes";
 static const char DEFAULT_CWD[] = "/";
 static const char DEFAULT_HOSTNAME[] = "enclave";
 
@@ -151,8 +152,11 @@ static void put_number(struct buf *b, const char *name, uint32_t value)
 
 static int check(const struct guest_config *config, struct error *err)
 {
-        if (config->n_argv == 0)
+        if (config->n_argv == 0 && !config->serve)
                 return error_set(err, -EINVAL, "there is no command to run");
+        if (config->n_argv > 0 && config->serve)
+                return error_set(err, -EINVAL,
+                                 "there is a command, but processes are to come from the parent");
         if (config->uid > ID_MAX || config->gid > ID_MAX)
                 return error_set(err, -EINVAL, "user or group 4294967295 is out of range");
         if (config->stop_signal < 1 || config->stop_signal > SIGNAL_MAX)
@@ -169,6 +173,8 @@ int guest_config_encode(const struct guest_config *config, struct buf *b, struct
         if (r < 0)
                 return r;
         buf_append(b, MAGIC, sizeof(MAGIC));
+        if (config->serve)
+                put_text(b, "serve", SERVE_PROCESSES);
         for (size_t i = 0; i < config->n_argv; i++)
                 put_text(b, "arg", config->argv[i]);
         for (size_t i = 0; i < config->n_env; i++)
@@ -201,7 +207,7 @@ enum {
         SEEN_GID = 1 << 2,
         SEEN_STOP_SIGNAL = 1 << 3,
         SEEN_HOSTNAME = 1 << 4,
-        SEEN_ALL = (1 << 5) - 1,
+        SEEN_SERVE = 1 << 5, /* need not be there */
 };
 
 static int read_number(const char *value, uint32_t max, uint32_t *ret_number, struct error *err)
@@ -213,6 +219,14 @@ static int read_number(const char *value, uint32_t max, uint32_t *ret_number, st
                 return -EBADMSG;
         }
         *ret_number = (uint32_t)number;
+        return 0;
+}
+
+static int read_serve(struct guest_config *config, const char *value, struct error *err)
+{
+        if (strcmp(value, SERVE_PROCESSES) != 0)
+                return error_set(err, -EBADMSG, "\"%.40s\" is nothing that can be served", value);
+        config->serve = true;
         return 0;
 }
 
@@ -262,6 +276,7 @@ struct record_kind {
 };
 
 static const struct record_kind RECORD_KINDS[] = {
+        {"serve", read_serve, SEEN_SERVE},
         {"arg", guest_config_add_arg, 0},
         {"env", guest_config_add_env, 0},
         {"cwd", guest_config_set_cwd, SEEN_CWD},
@@ -302,10 +317,12 @@ static int read_record(struct guest_config *config, const char *record, unsigned
 
 static int check_complete(const struct guest_config *config, unsigned int seen, struct error *err)
 {
-        if (config->n_argv == 0)
+        if (config->n_argv == 0 && !config->serve)
                 return error_set(err, -EBADMSG, "record \"arg\" is missing");
+        if (config->n_argv > 0 && config->serve)
+                return error_set(err, -EBADMSG, "records \"arg\" and \"serve\" exclude each other");
         for (size_t i = 0; i < ARRAY_SIZE(RECORD_KINDS); i++) {
-                if (RECORD_KINDS[i].once & ~seen)
+                if (RECORD_KINDS[i].once & ~(seen | SEEN_SERVE))
                         return error_set(err, -EBADMSG, "record \"%s\" is missing", RECORD_KINDS[i].name);
         }
         return 0;

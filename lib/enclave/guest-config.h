@@ -2,11 +2,12 @@
 /*
  * guest-config.h - what enclave-init shall run: the file `enclave/config` of an image's application ramdisk.
  *
- * Written by `qt enclave make-img`, read by enclave-init.  The file is a row of records, each ended by a NUL
- * byte, so that arguments and environment may hold anything that execve(2) accepts, newlines and empty
- * strings included:
+ * Written by `qt enclave make-img` and libpal_vm.so, read by enclave-init.  The file is a row of records,
+ * each ended by a NUL byte, so that arguments and environment may hold anything that execve(2) accepts,
+ * newlines and empty strings included:
  *
  *     coffer-guest-config 1        the format and its version, first
+ *     serve=processes              instead of a command: run what the parent asks for (service-protocol.h)
  *     arg=TEXT                     once or more: the command, in order
  *     env=NAME=VALUE               any number, in order
  *     cwd=/PATH                    absolute
@@ -25,6 +26,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -41,6 +43,7 @@ enum {
 #define GUEST_XATTRS_PATH "enclave/xattrs"
 
 struct guest_config {
+        bool serve;  /* there is no command, but the process service */
         char **argv; /* NULL-terminated, NULL while empty; array and strings are the configuration's */
         size_t n_argv;
         char **env; /* likewise, NAME=VALUE */
@@ -77,8 +80,8 @@ int guest_config_set_cwd(struct guest_config *config, const char *cwd, struct er
 int guest_config_set_hostname(struct guest_config *config, const char *hostname, struct error *err);
 
 /* Appends the encoded form to `b`, whose ceiling should be GUEST_CONFIG_MAX or more. The same configuration
- * gives the same bytes. -EINVAL where there is no argument, or a number is out of its range; -E2BIG past
- * GUEST_CONFIG_MAX. */
+ * gives the same bytes. -EINVAL where there is no argument, or one beside `serve`, or a number is out of its
+ * range; -E2BIG past GUEST_CONFIG_MAX. */
 int guest_config_encode(const struct guest_config *config, struct buf *b, struct error *err);
 
 /* Decodes a whole file. *ret_config is the caller's, to be ended with guest_config_done(). -EBADMSG names the

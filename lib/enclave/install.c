@@ -18,19 +18,19 @@ static const struct {
 } parts[] = {
         [INSTALL_SUPERVISOR] = {"the supervisor", "coffer-enclave", "supervisor/coffer-enclave", NULL, NULL},
         [INSTALL_INIT] = {"enclave-init", "enclave-init", "guest/enclave-init", NULL, NULL},
+        [INSTALL_TEST_QUOTER] = {"the maker of test quotes", "sgx-test-quoter",
+                                 "sgx-emulator/sgx-test-quoter", NULL, NULL},
         [INSTALL_KERNEL] = {"the guest kernel", "kernel", "kernel", "kernels/cloud", "COFFER_KERNEL_DIR"},
 };
 
-/* The build tree that the running program lies in, as "BUILD/qt/qt" does, or NULL. */
-static char *build_tree(void)
+/* The build tree that `file` lies in, `depth` folders deep, or NULL. */
+static char *tree_of(const char *file, int depth)
 {
         char path[PATH_MAX];
-        ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
-        if (n <= 0)
+        if (!realpath(file, path))
                 return NULL;
-        path[n] = '\0';
-        for (int up = 0; up < 2; up++) {
+        for (int up = 0; up <= depth; up++) {
                 char *slash = strrchr(path, '/');
                 if (!slash)
                         return NULL;
@@ -38,6 +38,12 @@ static char *build_tree(void)
         }
         cleanup_free char *mark = string_printf("%s/guest/enclave-init", path);
         return mark && access(mark, F_OK) == 0 ? string_printf("%s", path) : NULL;
+}
+
+/* The one that the running program lies in, as "BUILD/qt/qt" does. */
+static char *build_tree(void)
+{
+        return tree_of("/proc/self/exe", 1);
 }
 
 static bool offer(char *taken_path, char **ret_path)
@@ -67,27 +73,48 @@ static void hint_kernel(const char *folder, struct error *err)
                    have ? installed : "tools/fetch-kernel");
 }
 
-int install_find(enum install_part part, char **ret_path, struct error *err)
+/* `tree` and `beside` may be NULL. */
+static int find(const char *tree, const char *beside, enum install_part part, char **ret_path,
+                struct error *err)
 {
         const char *named = parts[part].environment ? getenv(parts[part].environment) : NULL;
         const char *libexec = getenv("COFFER_LIBEXEC");
         const char *fetched = parts[part].fetched;
         bool told = libexec && libexec[0];
         const char *folder = told ? libexec : COFFER_LIBDIR;
-        cleanup_free char *tree = told ? NULL : build_tree();
 
         if (named && named[0])
                 return offer(string_printf("%s", named), ret_path)
                                ? 0
                                : error_set(err, -ENOENT, "%s is not where %s says: %s", parts[part].shown,
                                            parts[part].environment, named);
-        if ((tree && find_below(tree, parts[part].built, fetched, ret_path)) ||
+        if (!told && beside && find_below(beside, parts[part].installed, fetched, ret_path))
+                return 0;
+        if ((!told && tree && find_below(tree, parts[part].built, fetched, ret_path)) ||
             find_below(folder, parts[part].installed, fetched, ret_path))
                 return 0;
         error_set(err, -ENOENT, "%s is not %s: there is no %s/%s", parts[part].shown,
                   told ? "where COFFER_LIBEXEC says" : "installed", folder,
                   fetched ? fetched : parts[part].installed);
         if (part == INSTALL_KERNEL)
-                hint_kernel(tree ? "" : folder, err);
+                hint_kernel(tree && !told ? "" : folder, err);
         return -ENOENT;
+}
+
+int install_find(enum install_part part, char **ret_path, struct error *err)
+{
+        cleanup_free char *tree = build_tree();
+
+        return find(tree, NULL, part, ret_path, err);
+}
+
+int install_find_beside(const char *file, enum install_part part, char **ret_path, struct error *err)
+{
+        cleanup_free char *tree = tree_of(file, 2);
+        cleanup_free char *folder = strdup(file);
+        char *slash = folder ? strrchr(folder, '/') : NULL;
+
+        if (slash)
+                *slash = '\0';
+        return find(tree, slash ? folder : NULL, part, ret_path, err);
 }

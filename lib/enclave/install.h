@@ -11,11 +11,16 @@
 #include "lib/base/error.h"
 
 enum install_part {
-        INSTALL_SUPERVISOR, /* coffer-enclave */
-        INSTALL_INIT,       /* enclave-init */
-        INSTALL_KERNEL,     /* the folder with vmlinuz, config, release and modules/ */
+        INSTALL_SUPERVISOR,  /* coffer-enclave */
+        INSTALL_INIT,        /* enclave-init */
+        INSTALL_TEST_QUOTER, /* sgx-test-quoter */
+        INSTALL_KERNEL,      /* the folder with vmlinuz, config, release and modules/ */
 };
 
 /* The path of a part, on the heap, for the caller to free.  -ENOENT, with a text that names the places looked
  * at. */
 int install_find(enum install_part part, char **ret_path, struct error *err);
+
+/* As install_find(), for a plug-in: the tree is the one that `file`, the plug-in itself, lies in as
+ * "BUILD/pal/vm/x.so", and before PREFIX/lib/coffer comes the folder that it is in. */
+int install_find_beside(const char *file, enum install_part part, char **ret_path, struct error *err);

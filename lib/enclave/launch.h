@@ -12,17 +12,20 @@ enum {
         LAUNCH_FD_STATUS = 4, /* stream socket to the starter, control.h */
         LAUNCH_FD_LOCK = 5,   /* the entry's lock, held */
         LAUNCH_FD_ENTRY = 6,  /* the entry's folder */
-        LAUNCH_FD_KERNEL = 7,
+        LAUNCH_FD_KERNEL = 7, /* nitro: the image file */
         LAUNCH_FD_VSOCK = 8,  /* kernel_vsock: /dev/vhost-vsock with the CID set; else /dev/null */
         LAUNCH_FD_INITRD = 9, /* has_initrd, else /dev/null */
+        LAUNCH_FD_LEASH = 10, /* leashed: stream socket, else /dev/null */
 };
 
 struct launch {
         struct enclave_info info; /* as published, ENCLAVE_STARTING */
         char *state_dir;
         char *cmdline;
-        bool kernel_vsock;
+        bool nitro;        /* on the Nitro driver, with the kernel's vsock */
+        bool kernel_vsock; /* by /dev/vhost-vsock */
         bool has_initrd;
+        bool leashed;        /* there is a LAUNCH_FD_LEASH (leash.h) */
         unsigned timeout_ms; /* until the workload runs */
 };
 

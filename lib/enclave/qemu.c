@@ -151,7 +151,7 @@ static void last_complaint(const struct machine *machine, char *ret_text, size_t
 
 static struct machine_end describe_end(const struct machine *machine, int status)
 {
-        struct machine_end end = {0};
+        struct machine_end end = {.by_guest = machine->shut_down || machine->panicked};
         char complaint[512];
 
         last_complaint(machine, complaint, sizeof(complaint));

@@ -8,6 +8,7 @@
 #include "lib/base/file.h"
 #include "lib/base/path.h"
 #include "lib/base/text.h"
+#include "lib/base/user.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -42,11 +43,12 @@ static char *default_path(void)
 
         if (path && path[0])
                 return string_printf("%s", path);
+        path = getenv("XDG_RUNTIME_DIR");
+        /* Root of a user namespace that somebody made for himself has that user's folders. */
+        if (!user_is_host_root() && path && path[0] == '/')
+                return string_printf("%s/coffer", path);
         if (geteuid() == 0)
                 return string_printf("/run/coffer");
-        path = getenv("XDG_RUNTIME_DIR");
-        if (path && path[0] == '/')
-                return string_printf("%s/coffer", path);
         return string_printf("/tmp/coffer-%u", geteuid());
 }
 

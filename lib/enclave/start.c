@@ -16,6 +16,7 @@
 #include "lib/enclave/control.h"
 #include "lib/enclave/host.h"
 #include "lib/enclave/launch.h"
+#include "lib/enclave/nitro.h"
 #include "lib/enclave/registry.h"
 
 #include "lib/base/child.h"
@@ -47,11 +48,13 @@ enum {
 /* Everything of a start that has to be released. */
 struct start {
         const struct enclave_start_options *options;
+        unsigned mem_mib;
         struct boot_image image;
         struct registry_entry entry;
         struct launch launch;
         int vhost_fd;
         int status_fd;
+        int leash_fd; /* ours; -1 where none is wanted */
 };
 
 static void start_done(struct start *start)
@@ -61,10 +64,16 @@ static void start_done(struct start *start)
         launch_done(&start->launch);
         fd_close_p(&start->vhost_fd);
         fd_close_p(&start->status_fd);
+        fd_close_p(&start->leash_fd);
 }
 #define cleanup_start CLEANUP(start_done)
 
 /* ---- refusing what cannot work ---- */
+
+static const char *mem_name(const struct enclave_start_options *options)
+{
+        return options->mem_name ? options->mem_name : "--mem";
+}
 
 static int check_numbers(const struct enclave_start_options *options, struct error *err)
 {
@@ -73,48 +82,83 @@ static int check_numbers(const struct enclave_start_options *options, struct err
                                  "--cid %" PRIu32 ": an enclave can have a CID from %" PRIu32 " to %" PRIu32,
                                  options->cid, ENCLAVE_CID_MIN, ENCLAVE_CID_MAX);
         if (options->mem_mib == 0)
-                return error_set(err, -EINVAL, "--mem 0: an enclave needs memory, in MiB; %d is the default",
-                                 ENCLAVE_MEM_DEFAULT);
+                return error_set(err, -EINVAL, "%s 0: an enclave needs memory, in MiB; %d is the default",
+                                 mem_name(options), ENCLAVE_MEM_DEFAULT);
         return 0;
 }
 
-static int check_memory(const struct enclave_start_options *options, const struct boot_image *image,
-                        struct error *err)
+static int check_memory(struct start *start, const struct backend *backend, struct error *err)
 {
-        unsigned need = boot_image_min_mib(image), available = host_available_mib();
+        const struct enclave_start_options *options = start->options;
+        unsigned need = boot_image_min_mib(&start->image), available = host_available_mib();
 
-        if (options->mem_mib < need)
-                return error_set(err, -EINVAL, "--mem %u: this image needs at least %u MiB", options->mem_mib,
-                                 need);
-        if (options->mem_mib > available && available < need)
+        if (backend->whole_images)
+                need += NITRO_IMAGE_OFFSET_MIB;
+        if (options->mem_grows && start->mem_mib < need)
+                start->mem_mib = need;
+        if (start->mem_mib < need)
+                return error_set(err, -EINVAL, "%s %u: this image needs at least %u MiB", mem_name(options),
+                                 start->mem_mib, need);
+        /* What isn't this machine's ordinary memory only the back end can tell. */
+        if (backend->whole_images)
+                return 0;
+        if (start->mem_mib > available && available < need)
                 return error_set(
                         err, -ENOMEM,
-                        "--mem %u: this machine has %u MiB of memory to give away, and this image needs "
+                        "%s %u: this machine has %u MiB of memory to give away, and this image needs "
                         "at least %u MiB",
-                        options->mem_mib, available, need);
-        if (options->mem_mib > available)
+                        mem_name(options), start->mem_mib, available, need);
+        if (start->mem_mib > available)
                 return error_set(err, -ENOMEM,
-                                 "--mem %u: this machine has no more than %u MiB of memory to give away",
-                                 options->mem_mib, available);
+                                 "%s %u: this machine has no more than %u MiB of memory to give away",
+                                 mem_name(options), start->mem_mib, available);
         return 0;
+}
+
+static const struct backend *choose_backend(const struct enclave_start_options *options)
+{
+        bool nitro =
+                options->accelerator == ENCLAVE_ACCELERATOR_AUTO && !options->own_vsock && nitro_is_here();
+
+        return nitro ? &backend_nitro : &backend_qemu;
+}
+
+static int open_image(struct start *start, const struct backend *backend, struct error *err)
+{
+        const char *path = start->options->eif;
+        cleanup_fd int fd = -1;
+
+        if (!backend->whole_images)
+                return start->options->built_pcrs
+                               ? boot_image_take(start->options->built_fd, start->options->built_pcrs,
+                                                 &start->image, err)
+                               : boot_image_open(path, &start->image, err);
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (fd < 0)
+                return error_errno(err, errno, "%s", path);
+        int r = boot_image_open_whole(fd, &start->image, err);
+        if (r < 0)
+                error_wrap(err, "%s", path);
+        return r;
 }
 
 static int prepare(struct start *start, struct error *err)
 {
         const struct enclave_start_options *options = start->options;
-        struct backend_request request = {
+        const struct backend *backend = choose_backend(options);
+        int r;
+
+        start->launch.nitro = backend == &backend_nitro;
+        if ((r = check_numbers(options, err)) < 0 || (r = open_image(start, backend, err)) < 0 ||
+            (r = check_memory(start, backend, err)) < 0)
+                return r;
+        const struct backend_request request = {
                 .cpus = options->cpus,
-                .mem_mib = options->mem_mib,
+                .mem_mib = start->mem_mib,
                 .accelerator = options->accelerator,
                 .log = options->log,
         };
-        int r;
-
-        if ((r = check_numbers(options, err)) < 0 ||
-            (r = boot_image_open(options->eif, &start->image, err)) < 0 ||
-            (r = check_memory(options, &start->image, err)) < 0)
-                return r;
-        return backend_qemu.prepare(&request, &start->launch.info.isolation, err);
+        return backend->prepare(&request, &start->launch.info.isolation, err);
 }
 
 /* ---- what will be ---- */
@@ -140,7 +184,7 @@ static void fill_info(struct start *start)
         snprintf(info->name, sizeof(info->name), "%s", name);
         info->cid = options->has_cid ? options->cid : 0;
         info->cpus = options->cpus;
-        info->mem_mib = options->mem_mib;
+        info->mem_mib = start->mem_mib;
         info->debug_mode = options->debug_mode;
         info->state = ENCLAVE_STARTING;
         info->exit_status = ENCLAVE_EXIT_UNKNOWN;
@@ -175,7 +219,8 @@ static int claim_cid(uint32_t cid, void *user, struct error *err)
  * CID 2 only, so the image has to say that this will do. */
 static void choose_vsock(struct start *start)
 {
-        if (boot_image_has_word(&start->image, "coffer.parent_cid=2"))
+        if (!start->launch.nitro && !start->options->own_vsock &&
+            boot_image_has_word(&start->image, "coffer.parent_cid=2"))
                 start->vhost_fd = open("/dev/vhost-vsock", O_RDWR | O_CLOEXEC);
         start->launch.kernel_vsock = start->vhost_fd >= 0;
 }
@@ -187,10 +232,11 @@ static int reserve(struct start *start, struct enclaves *enclaves, struct error 
         launch->timeout_ms = choose_timeout(start);
         launch->cmdline = take_pointer(&start->image.cmdline);
         launch->has_initrd = start->image.initrd_fd >= 0;
+        launch->leashed = start->options->ret_leash_fd;
         launch->state_dir = string_printf("%s", registry_path(enclaves));
         if (!launch->state_dir)
                 return error_oom(err);
-        return registry_reserve(enclaves, &launch->info, !launch->kernel_vsock,
+        return registry_reserve(enclaves, &launch->info, !launch->kernel_vsock && !launch->nitro,
                                 launch->kernel_vsock ? claim_cid : NULL, &start->vhost_fd, &start->entry,
                                 err);
 }
@@ -211,6 +257,19 @@ static void choose_environment(char **env, size_t max)
         env[n] = NULL;
 }
 
+static int make_leash(struct start *start, int *ret_theirs, struct error *err)
+{
+        int pair[2];
+
+        if (!start->launch.leashed)
+                return 0;
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return error_errno(err, errno, "start the supervisor");
+        start->leash_fd = pair[0];
+        *ret_theirs = pair[1];
+        return 0;
+}
+
 static int spawn(struct start *start, struct error *err)
 {
         cleanup_fd int spec = -1;
@@ -224,6 +283,9 @@ static int spawn(struct start *start, struct error *err)
                 return error_errno(err, errno, "start the supervisor");
         start->status_fd = pair[0];
         cleanup_fd int theirs = pair[1];
+        cleanup_fd int leash = -1;
+        if ((r = make_leash(start, &leash, err)) < 0)
+                return r;
         if ((r = launch_write(&start->launch, &spec, err)) < 0)
                 return r;
         const char *argv[] = {start->options->supervisor, NULL};
@@ -232,9 +294,10 @@ static int spawn(struct start *start, struct error *err)
                 {theirs, LAUNCH_FD_STATUS},
                 {start->entry.lock_fd, LAUNCH_FD_LOCK},
                 {start->entry.dirfd, LAUNCH_FD_ENTRY},
-                {start->image.kernel_fd, LAUNCH_FD_KERNEL},
+                {start->launch.nitro ? start->image.whole_fd : start->image.kernel_fd, LAUNCH_FD_KERNEL},
                 {start->vhost_fd >= 0 ? start->vhost_fd : none, LAUNCH_FD_VSOCK},
                 {start->image.initrd_fd >= 0 ? start->image.initrd_fd : none, LAUNCH_FD_INITRD},
+                {leash >= 0 ? leash : none, LAUNCH_FD_LEASH},
         };
         choose_environment(env, ARRAY_SIZE(env));
         struct child_spec child_spec = {
@@ -348,11 +411,13 @@ int enclave_start(struct enclaves *enclaves, const struct enclave_start_options 
 {
         cleanup_start struct start start = {
                 .options = options,
+                .mem_mib = options->mem_mib,
                 .image = BOOT_IMAGE_NONE,
                 .entry = REGISTRY_ENTRY_NONE,
                 .launch = LAUNCH_NONE,
                 .vhost_fd = -1,
                 .status_fd = -1,
+                .leash_fd = -1,
         };
         int r = prepare(&start, err);
 
@@ -371,6 +436,8 @@ int enclave_start(struct enclaves *enclaves, const struct enclave_start_options 
         registry_entry_done(&start.entry);
         boot_image_done(&start.image);
         r = wait_for_workload(&start, ret_info, err);
+        if (r == 0 && options->ret_leash_fd)
+                *options->ret_leash_fd = take_fd(&start.leash_fd);
         if (r < 0) {
                 /* Where the supervisor was killed, this look removes its entry. */
                 struct enclave_info info;

@@ -18,6 +18,7 @@ static const struct name state_names[] = {
 
 static const struct name isolation_names[] = {
         {ENCLAVE_ISOLATION_KVM, "kvm"},
+        {ENCLAVE_ISOLATION_NITRO, "nitro"},
         {ENCLAVE_ISOLATION_EMULATED, "emulated"},
 };
 

@@ -100,10 +100,11 @@ static void test_text_of_a_guest_that_is_no_utf8_cannot_break_a_reply(void **sta
 
 static void test_requests_come_back_as_they_were(void **state)
 {
-        static const struct control_request requests[] = {{CONTROL_STOP, 0},
-                                                          {CONTROL_STOP, CONTROL_GRACE_MAX_MS},
-                                                          {CONTROL_WAIT, 0},
-                                                          {CONTROL_CONSOLE, 0}};
+        static const struct control_request requests[] = {{CONTROL_STOP, 0, 0},
+                                                          {CONTROL_STOP, CONTROL_GRACE_MAX_MS, 0},
+                                                          {CONTROL_WAIT, 0, 0},
+                                                          {CONTROL_CONSOLE, 0, 0},
+                                                          {CONTROL_SIGNAL, 0, 64}};
 
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {

@@ -71,6 +71,22 @@ static void test_round_trip(void **state)
         assert_int_equal(got.stop_signal, 3);
 }
 
+static void test_an_image_serves_or_has_a_command(void **state)
+{
+        cleanup_guest_config struct guest_config config = {0};
+        cleanup_guest_config struct guest_config got = {0};
+        cleanup_buf struct buf b = buf_with_max(GUEST_CONFIG_MAX);
+
+        (void)state;
+        guest_config_init(&config);
+        config.serve = true;
+        assert_int_equal(guest_config_decode(encoded(&config, &b), &got, NULL), 0);
+        assert_true(got.serve);
+        assert_int_equal(got.n_argv, 0);
+        assert_int_equal(guest_config_add_arg(&config, "x", NULL), 0);
+        assert_int_equal(guest_config_encode(&config, &b, NULL), -EINVAL);
+}
+
 static void test_defaults_are_written_out(void **state)
 {
         static const char EXPECTED[] =
@@ -165,6 +181,10 @@ static void test_bad_inputs(void **state)
                 BAD(MAGIC REST END, "record \"arg\" is missing"),
                 BAD(MAGIC "arg=x\0cwd=/\0uid=0\0gid=0\0hostname=h\0" END,
                     "record \"stop-signal\" is missing"),
+                BAD(MAGIC "serve=processes\0arg=x\0" REST END,
+                    "records \"arg\" and \"serve\" exclude each other"),
+                BAD(MAGIC "serve=files\0" REST END,
+                    "record \"serve\": \"files\" is nothing that can be served"),
                 BAD(MAGIC "arg=x\0" REST "uid=1\0" END, "\"uid\" is there twice"),
                 BAD(MAGIC "arg=x\0" REST "color=1\0" END, "\"color=1\" is not a known record"),
                 BAD(MAGIC "arg=x\0" REST "\0" END, "\"\" is not a known record"),
@@ -194,6 +214,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_round_trip),
+                cmocka_unit_test(test_an_image_serves_or_has_a_command),
                 cmocka_unit_test(test_defaults_are_written_out),
                 cmocka_unit_test(test_many_strings),
                 cmocka_unit_test(test_what_cannot_be_held_is_refused),

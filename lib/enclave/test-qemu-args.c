@@ -73,8 +73,8 @@ static void test_emulated_machine_with_the_kernels_vsock(void **state)
         spec.isolation = ENCLAVE_ISOLATION_EMULATED;
         spec.kernel_vsock = true;
         assert_int_equal(qemu_args_build(&spec, &argv, NULL), 0);
-        assert_string_equal(value_of(argv, "-accel"), "tcg,thread=multi");
-        assert_string_equal(value_of(argv, "-cpu"), "max");
+        assert_string_equal(value_of(argv, "-accel"), "tcg,thread=multi,tb-size=32");
+        assert_string_equal(value_of(argv, "-cpu"), "max,erms=off,fsrm=off");
         assert_string_equal(value_of(argv, "-device"), "vhost-vsock-device,guest-cid=9,vhostfd=7");
         assert_false(has(argv, "socket,id=vsock,fd=7"));
 }

@@ -14,12 +14,12 @@
 #include "lib/image/registry-auth.h"
 #include "lib/image/sources.h"
 
+#include "lib/base/clock.h"
 #include "lib/base/text.h"
 #include "lib/crypto/hash.h"
 #include "lib/format/strict-json.h"
 
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -65,14 +65,6 @@ static void registry_free(struct image_source *base)
         free(s->path);
         auth_wipe_string(s->authorization);
         free(s);
-}
-
-static void pause_ms(unsigned ms)
-{
-        struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-
-        while (nanosleep(&left, &left) < 0 && errno == EINTR)
-                ;
 }
 
 /* The first error of a registry's reply ({"errors": [{"code", "message"}]}), or "". */
@@ -286,7 +278,7 @@ static bool again(const struct registry_source *s, const struct fetch *f, unsign
                 return false;
         unsigned ms = retry_after ? retry_after * 1000 : (unsigned)FIRST_PAUSE_MS << (*tries - 1);
         log_debug(s->options->log, "%s: %s; trying again in %u ms", f->suffix, error_text(why), ms);
-        pause_ms(ms);
+        clock_sleep_us((uint64_t)ms * 1000);
         return true;
 }
 

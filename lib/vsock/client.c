@@ -212,16 +212,25 @@ static int connect_kernel(uint32_t cid, uint32_t port, int64_t deadline, int *re
         return 0;
 }
 
-static int listen_kernel(uint32_t port, int *ret_fd, struct error *err)
+int vsock_listen_on(int fd, uint32_t port, struct error *err)
 {
         const struct sockaddr_vm address = {
                 .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = port};
 
-        cleanup_fd int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-                return error_errno(err, errno, "vsock");
         if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, BACKLOG) < 0)
                 return error_errno(err, errno, "vsock port %" PRIu32, port);
+        return 0;
+}
+
+static int listen_kernel(uint32_t port, int *ret_fd, struct error *err)
+{
+        cleanup_fd int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (fd < 0)
+                return error_errno(err, errno, "vsock");
+        int r = vsock_listen_on(fd, port, err);
+        if (r < 0)
+                return r;
         *ret_fd = take_fd(&fd);
         return 0;
 }

@@ -34,6 +34,10 @@ int vsock_connect(const struct vsock_endpoint *endpoint, uint32_t port, int time
  */
 int vsock_listen(const struct vsock_endpoint *endpoint, uint32_t port, int *ret_fd, struct error *err);
 
+/* As vsock_listen() on AF_VSOCK, with a socket of that family that the caller made before and that is not
+ * bound yet; where this fails with -EADDRINUSE, it can be tried again. */
+int vsock_listen_on(int fd, uint32_t port, struct error *err);
+
 /* Removes the Unix socket that vsock_listen() made, if there is one.  Closes nothing. */
 void vsock_unlisten(const struct vsock_endpoint *endpoint, uint32_t port);
 

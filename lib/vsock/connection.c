@@ -245,6 +245,15 @@ static void on_rw(struct connection *c, const struct vsock_packet_header *header
 /* --- packets
  * ---------------------------------------------------------------------------------------------------- */
 
+/* The stream of a connection that the guest agreed to: fds[0] is ours, fds[1] for whoever waits. */
+static int make_stream(struct connection *c, int fds[2], struct error *err)
+{
+        if (!c->stream)
+                return unix_socket_pair(fds, err);
+        fds[1] = -1;
+        return c->stream(&fds[0], c->connected_user, err);
+}
+
 /* The guest agreed to a connection that we asked for. */
 static void on_response(struct connection *c)
 {
@@ -264,7 +273,7 @@ static void on_response(struct connection *c)
                         device_mark_ready(c);
                 return;
         }
-        int r = unix_socket_pair(fds, &err);
+        int r = make_stream(c, fds, &err);
         if (r == 0) {
                 r = connection_attach(c, fds[0], &err);
                 if (r < 0)

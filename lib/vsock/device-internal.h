@@ -105,6 +105,7 @@ struct connection {
 
         /* Who waits for the guest's answer: a function, or (NULL) a client of the bridge, on fd. */
         vsock_device_connected_fn connected;
+        vsock_device_stream_fn stream; /* or NULL: a pair of sockets */
         void *connected_user;
 };
 
@@ -232,8 +233,9 @@ struct vsock_device {
         int wake_fd; /* eventfd: go on with the rings */
         struct loop_source *wake;
         bool woken;
-        bool in_service; /* device_service() is at work and will look at the rings anyway */
-        bool more;       /* it used up its budget */
+        bool in_service;    /* device_service() is at work and will look at the rings anyway */
+        bool more;          /* it used up its budget */
+        uint32_t peer_port; /* of the guest, of the connection that is being delivered */
         struct loop_source *timer;
         uint64_t timer_at; /* 0: not armed */
 

@@ -287,8 +287,9 @@ void vsock_device_free(struct vsock_device *device)
         free(device);
 }
 
-int vsock_device_connect(struct vsock_device *device, uint32_t port, uint64_t timeout_ms,
-                         vsock_device_connected_fn connected, void *user, struct error *err)
+int vsock_device_connect_stream(struct vsock_device *device, uint32_t port, uint64_t timeout_ms,
+                                vsock_device_stream_fn stream, vsock_device_connected_fn connected,
+                                void *user, struct error *err)
 {
         struct connection *c;
 
@@ -297,11 +298,23 @@ int vsock_device_connect(struct vsock_device *device, uint32_t port, uint64_t ti
         int r = connection_request(device, port, &c);
         if (r < 0)
                 return error_set(err, r, "%zu vsock connections are open", device->table.n);
+        c->stream = stream;
         c->connected = connected;
         c->connected_user = user;
         c->deadline = clock_ms() + timeout_ms;
         device_set_timer(device, c->deadline);
         return 0;
+}
+
+int vsock_device_connect(struct vsock_device *device, uint32_t port, uint64_t timeout_ms,
+                         vsock_device_connected_fn connected, void *user, struct error *err)
+{
+        return vsock_device_connect_stream(device, port, timeout_ms, NULL, connected, user, err);
+}
+
+uint32_t vsock_device_peer_port(const struct vsock_device *device)
+{
+        return device->peer_port;
 }
 
 size_t vsock_device_connections(const struct vsock_device *device)

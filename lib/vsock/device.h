@@ -89,5 +89,19 @@ void vsock_device_unlisten(struct vsock_device *device, uint32_t port);
 int vsock_device_connect(struct vsock_device *device, uint32_t port, uint64_t timeout_ms,
                          vsock_device_connected_fn connected, void *user, struct error *err);
 
+/* Makes the stream of a connection that the guest has just agreed to, where the caller wants other sockets
+ * than the device would make: *ret_fd is the device's end, non-blocking.  0 or a negative errno, which resets
+ * the connection. */
+typedef int (*vsock_device_stream_fn)(int *ret_fd, void *user, struct error *err);
+
+/* As vsock_device_connect(), with a stream that `stream` makes once the guest has agreed: `connected` then
+ * gets -1 for fd. */
+int vsock_device_connect_stream(struct vsock_device *device, uint32_t port, uint64_t timeout_ms,
+                                vsock_device_stream_fn stream, vsock_device_connected_fn connected,
+                                void *user, struct error *err);
+
+/* Inside a vsock_device_accept_fn: the guest's own port of the connection that is being handed over. */
+uint32_t vsock_device_peer_port(const struct vsock_device *device);
+
 /* How many streams there are now, those being connected included. */
 size_t vsock_device_connections(const struct vsock_device *device);

@@ -64,6 +64,7 @@ static int accept_request(struct vsock_device *device, const struct vsock_packet
         c->peer_fwd_cnt = header->fwd_cnt;
         c->pending = PENDING_RESPONSE;
         device_mark_ready(c);
+        device->peer_port = key->guest_port;
         if (listener)
                 bridge_deliver(device, listener, take_fd(&other_end));
         return 0;
