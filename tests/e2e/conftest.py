@@ -21,6 +21,9 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+# A shell that starts us in the background has us ignore SIGINT, and so would all that we start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 DEADLINE = 60  # seconds that a state may take to come about
 
 
@@ -34,6 +37,16 @@ def wait_for(condition, what, deadline=DEADLINE):
         if time.monotonic() > end:
             raise TimeoutError(f"{what} did not happen within {deadline} s")
         time.sleep(0.02)
+
+
+def copy_sources(folder):
+    """The project's own files, as they are in the working tree, in a folder that is made."""
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True,
+                            capture_output=True).stdout
+    for name in filter(None, listed.split(b"\0")):
+        target = folder / os.fsdecode(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / os.fsdecode(name), target, follow_symlinks=False)
 
 
 def need_program(name):

@@ -73,6 +73,32 @@ class Qt:
         assert self.list() == []
 
 
+def memory_beside_guests(names=("coffer-enclave", "qemu-system-x86", "init-runelet")):
+    """MiB that the processes of these names in this mount namespace have (proportional shares), less what their guests
+    have; of runelets all, since each has a mount namespace of its own."""
+    total = 0
+    own = os.readlink("/proc/self/ns/mnt")
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            name = (folder / "comm").read_text().strip()
+            if name in names and (name == "init-runelet" or os.readlink(folder / "ns/mnt") == own):
+                total += private_shares((folder / "smaps").read_text())
+        except OSError:
+            continue
+    return total / 1024
+
+
+def private_shares(smaps):
+    total, mapping = 0, ""
+    for line in smaps.splitlines():
+        name, value = line.split()[0], line.split()[1]
+        if not name.endswith(":"):
+            mapping = line
+        elif name == "Pss:" and "memory-backend-memfd" not in mapping:
+            total += int(value)
+    return total
+
+
 def children_of(pid):
     return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 

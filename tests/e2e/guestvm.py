@@ -52,6 +52,11 @@ def tsc_khz():
     return (rdtsc() - start) * 1_000_000 // (time.monotonic_ns() - start_ns)
 
 
+def serving():
+    """enclave/config of an image that runs what its parent asks for."""
+    return "coffer-guest-config 1\0serve=processes\0cwd=/\0uid=0\0gid=0\0stop-signal=15\0hostname=enclave\0end\0"
+
+
 def configuration(argv, env=(), cwd="/", uid=0, gid=0, groups=(), stop_signal=15, ports=(), hostname="enclave"):
     """enclave/config as lib/enclave/guest-config.h writes it down."""
     records = ["coffer-guest-config 1", *(f"arg={a}" for a in argv), *(f"env={e}" for e in env), f"cwd={cwd}",

@@ -36,7 +36,7 @@ def made(build_dir, tmp_path_factory):
 @pytest.fixture(scope="session")
 def server(made):
     """An image whose workload says what it is and then serves TCP port 7000 with a greeting."""
-    script = ("echo ready; trap 'echo bye; exit 0' TERM; "
+    script = ("trap 'echo bye; exit 0' TERM; echo ready; "
               "nc -ll -p 7000 -e /bin/echo hello & while :; do sleep 1 & wait $!; done")
     return made.eif("server", shell(script, ExposedPorts={"7000/tcp": {}}))
 

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What test_enclave_kvm.py runs inside the test host VM: enclaves under real KVM, over the kernel's vhost-vsock and over
 our own device.  enclave_checks.py QT EIF [EIF-FOR-CID-3]; ends with "all good"."""
+import fcntl
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import time
 
 QT, EIF, *MORE = sys.argv[1:]
 DEADLINE = 120
+VHOST_VSOCK_SET_GUEST_CID = 0x4008AF60  # <linux/vhost.h>
 
 
 def qt(*words):
@@ -58,6 +61,18 @@ def check_kernel_vsock():
     wait_for(lambda: not subprocess.run(["pgrep", "-f", "qemu-system"], capture_output=True).stdout, "no QEMU")
 
 
+def check_cid_of_another():
+    """A machine that isn't ours has the CID: the kernel knows it, our list doesn't."""
+    with open("/dev/vhost-vsock", "r+b", buffering=0) as other:
+        fcntl.ioctl(other, VHOST_VSOCK_SET_GUEST_CID, struct.pack("Q", 4))
+        result = subprocess.run([QT, "enclave", "start", "--eif", EIF, "--mem", "256", "--cpus", "1", "--cid", "4"],
+                                capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        assert result.returncode == 1 and "CID 4 is in use by a virtual machine that isn't ours" in result.stderr, result
+        assert json.loads(qt("query")) == []
+        assert json.loads(qt("start", "--eif", EIF, "--mem", 256, "--cpus", 1))["EnclaveCID"] == 5
+    qt("stop", "--all")
+
+
 def check_unprivileged_qemu():
     one = json.loads(qt("start", "--eif", EIF, "--mem", 256, "--cpus", 1))
     [child] = qemu_of(one["ProcessID"])
@@ -74,6 +89,7 @@ def check_own_device(eif):
 
 
 check_kernel_vsock()
+check_cid_of_another()
 check_unprivileged_qemu()
 for path in MORE:
     check_own_device(path)

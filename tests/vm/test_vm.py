@@ -142,6 +142,10 @@ def loopback():
 def terminal():
     return os.isatty(os.openpty()[0])
 
+def watchdogs():
+    names = 'panic_on_oops', 'softlockup_panic', 'watchdog_thresh', 'hung_task_panic'
+    return [int(open('/proc/sys/kernel/' + name).read()) for name in names]
+
 def writes():
     for name in ('/etc/coffer-probe', '/usr/coffer-probe', sys.argv[1] + '/lost'):
         with open(name, 'w') as file:
@@ -153,7 +157,7 @@ def writes():
 
 found = {}
 for probe in [kvm, vhost_vsock, mounts, controllers, cgroup, device_mapper, encrypted_volume, on_demand, extra_module,
-              tpm, loopback, terminal, writes]:
+              tpm, loopback, terminal, watchdogs, writes]:
     try:
         found[probe.__name__] = probe()
     except Exception as error:
@@ -231,6 +235,10 @@ def test_terminals_can_be_made(found):
     assert found['terminal'] is True
 
 
+def test_stuck_kernel_panics(found):
+    assert found['watchdogs'] == [1, 1, 20, 1]
+
+
 def test_only_shared_folders_change(found, folders):
     seen, shared = folders
     assert found['writes'] == [True, False]
@@ -259,8 +267,9 @@ def test_nested_guest_boots_under_kvm(tmp_path):
     archive.add('init', b'#!/bin/busybox sh\necho nested guest: $((6 * 7))\n/bin/busybox reboot -f\n', 0o755)
     archive.close()
     (tmp_path / 'ramdisk').write_bytes(ramdisk.getvalue())
-    result = vm('--', 'qemu-system-x86_64', '-M', 'microvm,acpi=on,rtc=on', '-accel', 'kvm', '-cpu', 'host',
-                '-m', '256', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', 'stdio',
+    result = vm('--cpus', '1', '--', 'qemu-system-x86_64', '-M', 'microvm,acpi=on,rtc=on', '-accel', 'kvm',
+                '-cpu', 'host', '-m', '256', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
+                '-serial', 'stdio',
                 '-kernel', kernel.stdout.strip() + '/vmlinuz', '-initrd', tmp_path / 'ramdisk',
                 '-append', 'console=ttyS0 quiet panic=-1 reboot=t', stdin=subprocess.DEVNULL)
     assert b'nested guest: 42' in result.stdout, result.stdout + result.stderr
@@ -272,8 +281,31 @@ def test_nested_guest_boots_under_kvm(tmp_path):
 def test_panic_is_told_apart():
     result = vm('--', 'bash', '-c', 'echo c >/proc/sysrq-trigger')
     assert result.returncode == 121
-    assert b'the VM died while the command was running' in result.stderr
-    assert b'sysrq triggered crash' in result.stderr
+    assert b'the VM died while the command was running: kernel panic: sysrq triggered crash' in result.stderr
+    assert b'sysrq: Trigger a crash' in result.stderr
+
+
+@pytest.mark.skipif(not shutil.which('dmsetup', path='/usr/sbin:/sbin'), reason='needs dmsetup')
+def test_process_that_hangs_in_the_kernel_ends_the_vm():
+    script = '''echo 3 >/proc/sys/kernel/hung_task_timeout_secs
+                dmsetup create hole --table '0 2048 zero' && dmsetup suspend hole
+                dd if=/dev/zero of=/dev/mapper/hole bs=4096 count=1 conv=fsync'''
+    result = vm('--timeout', '120', '--', 'bash', '-c', script)
+    assert result.returncode == 121
+    assert b'the VM died while the command was running: kernel panic: hung_task: blocked tasks' in result.stderr
+
+
+@pytest.mark.parametrize('version, thread', [('7.2.22', 'single'), ('8.0.5', 'single'), ('8.1.0', 'multi'),
+                                             ('10.0.2', 'multi')])
+def test_emulators_with_the_race_run_one_processor_at_a_time(version, thread, tmp_path):
+    qemu = tmp_path / 'qemu-system-x86_64'
+    qemu.write_text('#!/bin/sh\n'
+                    f'[ "$1" = --version ] && exec echo "QEMU emulator version {version} (Debian)"\n'
+                    f'echo "$@" >{tmp_path}/arguments\n')
+    qemu.chmod(0o755)
+    result = vm('--accel', 'tcg', '--', 'true', env={**os.environ, 'PATH': f'{tmp_path}:{os.environ["PATH"]}'})
+    assert result.returncode == 121
+    assert f'-accel tcg,thread={thread} ' in (tmp_path / 'arguments').read_text()
 
 
 def test_timeout_says_so():

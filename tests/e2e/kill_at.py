@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a command and kills it, or a process that it started, as that enters its Nth system call: every step in turn
+shows what a command leaves when it is killed there."""
+
+import ctypes
+import os
+import signal
+import struct
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+TRACEME, SYSCALL, SETOPTIONS = 0, 24, 0x4200
+O_SYSGOOD, O_FORK, O_VFORK, O_CLONE = 1, 2, 4, 8
+WALL = 0x40000000
+
+
+def ptrace(request, pid, data=0):
+    LIBC.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    LIBC.ptrace(request, pid, None, data)  # a tracee that is gone is met by waitpid()
+
+
+class Tracer:
+    """One run. Processes are numbered as they appear: 0 is the command, 1 the first that it made..."""
+
+    def __init__(self, which, step):
+        self.which, self.step = which, step
+        self.numbers, self.stops, self.killed = {}, {}, False
+
+    def begin(self, arguments, output):
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            ptrace(TRACEME, 0)
+            os.kill(os.getpid(), signal.SIGSTOP)
+            os.execv(arguments[0], arguments)
+        os.waitpid(pid, 0)
+        ptrace(SETOPTIONS, pid, O_SYSGOOD | O_FORK | O_VFORK | O_CLONE)
+        self.number_of(pid)
+        ptrace(SYSCALL, pid)
+        return pid
+
+    def number_of(self, pid):
+        return self.numbers.setdefault(pid, len(self.numbers))
+
+    def stopped(self, pid, status):
+        """What a stop asks for: killing, or going on with the signal that it reports."""
+        number, reported = self.number_of(pid), os.WSTOPSIG(status)
+        if reported == signal.SIGTRAP | 0x80:
+            self.stops[pid] = self.stops.get(pid, 0) + 1
+            if number == self.which and self.stops[pid] == 2 * self.step - 1:
+                os.kill(pid, signal.SIGKILL)
+                self.killed = True
+                return
+        passed_on = 0 if reported in (signal.SIGTRAP | 0x80, signal.SIGTRAP, signal.SIGSTOP) else reported
+        ptrace(SYSCALL, pid, passed_on)
+
+    def run(self, arguments, output):
+        main = self.begin(arguments, output)
+        while True:
+            pid, status = os.waitpid(-1, WALL)
+            if os.WIFSTOPPED(status):
+                self.stopped(pid, status)
+            elif pid == main:
+                return os.waitstatus_to_exitcode(status)
+
+
+def kill_at(arguments, which, step):
+    """Runs `arguments`, killing its process number `which` at its system call number `step` (from 1).  Gives whether that was
+    reached, the command's own status, and what it wrote."""
+    read, write = os.pipe()
+    out_read, out_write = os.pipe()
+    pid = os.fork()
+    if pid == 0:  # the tracer: what it still traces when it ends goes on untraced
+        os.close(out_read)
+        tracer = Tracer(which, step)
+        status = tracer.run(arguments, out_write)
+        os.write(write, struct.pack("?i", tracer.killed, status))
+        os._exit(0)
+    os.close(write)
+    os.close(out_write)
+    result = os.read(read, 64)
+    os.close(read)
+    os.waitpid(pid, 0)
+    os.set_blocking(out_read, False)
+    try:
+        text = os.read(out_read, 65536).decode(errors="replace")
+    except BlockingIOError:
+        text = ""
+    os.close(out_read)
+    return *struct.unpack("?i", result), text
