@@ -5,7 +5,8 @@ import pathlib
 import re
 import sys
 
-PROGRAM_FOLDERS = ("guest", "supervisor", "qt", "rune", "pal", "cmld", "control", "agent", "keybroker", "ne-emulator")
+PROGRAM_FOLDERS = ("guest", "supervisor", "qt", "rune", "pal", "cmld", "control", "agent", "keybroker", "ne-emulator",
+                   "sgx-sign", "sgx-emulator", "sgx-verify")
 
 
 def c_files(root, *suffixes):
