@@ -138,9 +138,9 @@ static void serve_off(int fd)
 
 static const struct service {
         unsigned port;
-        void (*serve)(int fd);
-} services[] = {
-        {5000, serve_echo}, {5001, serve_sink}, {5002, serve_source}, {5003, serve_dial}, {5004, serve_off}};
+        void (*serve)(int fd); /* NULL: the connection is closed at once */
+} services[] = {{5000, serve_echo}, {5001, serve_sink}, {5002, serve_source},
+                {5003, serve_dial}, {5004, serve_off},  {5005, NULL}};
 
 enum { SERVICES = sizeof(services) / sizeof(services[0]) };
 
@@ -184,7 +184,7 @@ static void accept_on(const struct service *service, int listener)
 
         if (fd < 0)
                 return;
-        if (fork() == 0) {
+        if (service->serve && fork() == 0) {
                 service->serve(fd);
                 _exit(0);
         }
