@@ -164,41 +164,59 @@ static void request_for_client(struct handshake *h, uint32_t port)
         take_fd(&fd);
 }
 
+/* Reads the client's line where it is whole.  False: it isn't yet; else the handshake has ended. */
+static bool shake_hands(struct handshake *h)
+{
+        char line[LINE_MAX_BYTES];
+        uint32_t port;
+
+        ssize_t n = recv(h->fd, line, sizeof(line), MSG_PEEK | MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return false;
+        const char *end = n > 0 ? memchr(line, '\n', (size_t)n) : NULL;
+        if (n > 0 && !end && n < LINE_MAX_BYTES)
+                return false;
+        size_t length = end ? (size_t)(end - line) : 0;
+        if (n <= 0)
+                refuse(h, "it hung up");
+        else if (!end || !parse_connect(line, length, &port))
+                refuse(h, "it did not say \"CONNECT <port>\"");
+        else if (recv(h->fd, line, length + 1, MSG_DONTWAIT) != (ssize_t)length + 1)
+                refuse(h, "its line went away");
+        else
+                request_for_client(h, port);
+        return true;
+}
+
 static int on_handshake(struct loop_source *source, int fd, uint32_t events, void *user)
 {
         struct handshake *h = user;
         struct vsock_device *device = h->device;
-        char line[LINE_MAX_BYTES];
-        uint32_t port;
 
-        (void)source, (void)events;
-        ssize_t n = recv(fd, line, sizeof(line), MSG_PEEK | MSG_DONTWAIT);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-                return 0;
-        if (n <= 0) {
-                refuse(h, "it hung up");
-                return 0;
-        }
-        const char *end = memchr(line, '\n', (size_t)n);
-        if (!end && n < LINE_MAX_BYTES)
-                return 0; /* edge-triggered: we are called when there is more */
-        size_t length = end ? (size_t)(end - line) : 0;
-        if (!end || !parse_connect(line, length, &port)) {
-                refuse(h, "it did not say \"CONNECT <port>\"");
-                return 0;
-        }
-        if (recv(fd, line, length + 1, MSG_DONTWAIT) != (ssize_t)length + 1) {
-                refuse(h, "its line went away");
-                return 0;
-        }
-        request_for_client(h, port);
+        (void)source, (void)fd, (void)events;
+        device_enter(device);
+        shake_hands(h); /* edge-triggered: we are called when there is more */
         return device_service(device);
+}
+
+/* Most clients have written their line by now; the loop is only asked where it has not come yet. */
+static void await_line(struct handshake *h)
+{
+        struct vsock_device *device = h->device;
+        struct error err = {0};
+
+        if (shake_hands(h))
+                return;
+        if (loop_add_fd(device->loop, h->fd, EPOLLIN | EPOLLRDHUP | EPOLLET, on_handshake, h, &h->source,
+                        &err) < 0)
+                refuse(h, error_text(&err));
+        else
+                device_set_timer(device, h->deadline);
 }
 
 static void begin_handshake(struct vsock_device *device, int client)
 {
         cleanup_fd int fd = client;
-        struct error err = {0};
 
         if (device->bridge.n_handshakes >= HANDSHAKES_MAX) {
                 log_warning(device->log, "vsock: %d clients of the bridge say nothing; one more is refused",
@@ -208,17 +226,10 @@ static void begin_handshake(struct vsock_device *device, int client)
         cleanup_free struct handshake *h = calloc(1, sizeof(*h));
         if (!h)
                 return;
-        *h = (struct handshake){.device = device, .fd = fd, .deadline = clock_ms() + HANDSHAKE_MS};
-        if (loop_add_fd(device->loop, fd, EPOLLIN | EPOLLRDHUP | EPOLLET, on_handshake, h, &h->source, &err) <
-            0) {
-                log_warning(device->log, "vsock: %s", error_text(&err));
-                return;
-        }
-        take_fd(&fd);
+        *h = (struct handshake){.device = device, .fd = take_fd(&fd), .deadline = clock_ms() + HANDSHAKE_MS};
         LIST_INSERT_HEAD(&device->bridge.handshakes, h, entry);
         device->bridge.n_handshakes++;
-        device_set_timer(device, h->deadline);
-        take_pointer(&h);
+        await_line(take_pointer(&h));
 }
 
 static int on_client(struct loop_source *source, int listen_fd, uint32_t events, void *user)
@@ -226,6 +237,7 @@ static int on_client(struct loop_source *source, int listen_fd, uint32_t events,
         struct vsock_device *device = user;
 
         (void)events;
+        device_enter(device);
         int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
                 begin_handshake(device, fd);
@@ -235,7 +247,7 @@ static int on_client(struct loop_source *source, int listen_fd, uint32_t events,
                 device->bridge.resume_at = clock_ms() + ACCEPT_PAUSE_MS;
                 device_set_timer(device, device->bridge.resume_at);
         }
-        return 0;
+        return device_service(device);
 }
 
 int bridge_confirm(int fd, uint32_t port)

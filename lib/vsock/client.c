@@ -99,23 +99,38 @@ static int explain(const struct vsock_endpoint *endpoint, uint32_t port, int cod
 /* --- the device's bridge
  * ---------------------------------------------------------------------------------------- */
 
-/* Reads the bridge's line, and not a byte more, into ret_line. -ECONNRESET where it hung up instead. */
+/* Takes what has come of the bridge's line, up to its end and not a byte more, into ret_line: 1 with the end, 0
+ * without. */
+static int take_some(int fd, char *ret_line, size_t size, size_t *ret_n)
+{
+        ssize_t got = recv(fd, ret_line, size, MSG_PEEK | MSG_DONTWAIT);
+
+        if (got == 0)
+                return -ECONNRESET;
+        if (got < 0)
+                return -errno;
+        const char *end = memchr(ret_line, '\n', (size_t)got);
+        size_t n = end ? (size_t)(end - ret_line) + 1 : (size_t)got;
+        if (recv(fd, ret_line, n, MSG_DONTWAIT) != (ssize_t)n)
+                return -EPROTO;
+        *ret_n = n;
+        return end != NULL;
+}
+
+/* Reads the bridge's line into ret_line. -ECONNRESET where it hung up instead. */
 static int read_line(int fd, int64_t deadline, char ret_line[REPLY_MAX])
 {
-        for (size_t n = 0; n < REPLY_MAX;) {
-                ssize_t got = recv(fd, ret_line + n, 1, MSG_DONTWAIT);
-                if (got == 0)
-                        return -ECONNRESET;
-                if (got < 0 && errno == EAGAIN) {
-                        int r = wait_for(fd, POLLIN, deadline);
-                        if (r < 0)
-                                return r;
-                } else if (got < 0 && errno != EINTR) {
-                        return -errno;
-                } else if (got > 0 && ret_line[n++] == '\n') {
-                        ret_line[n - 1] = '\0';
+        for (size_t n = 0, more; n < REPLY_MAX; n += more) {
+                more = 0;
+                int r = take_some(fd, ret_line + n, REPLY_MAX - n, &more);
+                if (r == 1) {
+                        ret_line[n + more - 1] = '\0';
                         return 0;
                 }
+                if (r == -EAGAIN)
+                        r = wait_for(fd, POLLIN, deadline);
+                if (r < 0 && r != -EINTR)
+                        return r;
         }
         return -EPROTO;
 }

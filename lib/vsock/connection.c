@@ -106,12 +106,12 @@ static uint32_t guest_room(const struct connection *c)
         return in_flight >= c->peer_buf_alloc ? 0 : c->peer_buf_alloc - in_flight;
 }
 
-/* n bytes of the guest's are dealt with.  It is told when that is worth a packet: a guest that has used up
- * its credit will hear of a quarter of it at the latest. */
+/* n bytes of the guest's are dealt with.  It is told when that is worth a packet: when half of its
+ * credit is used up it hears of it, while it goes on with the other. */
 static void forwarded(struct connection *c, size_t n)
 {
         c->fwd_cnt += (uint32_t)n;
-        if (c->state == CONNECTION_OPEN && c->fwd_cnt - c->told_fwd_cnt >= c->buf_alloc / 4) {
+        if (c->state == CONNECTION_OPEN && c->fwd_cnt - c->told_fwd_cnt >= c->buf_alloc / 2) {
                 c->pending |= PENDING_CREDIT_UPDATE;
                 device_mark_ready(c);
         }
@@ -402,8 +402,11 @@ size_t connection_may_send(struct connection *c)
         return room < RX_BATCH_BYTES ? room : RX_BATCH_BYTES;
 }
 
-void connection_did_read(struct connection *c, ssize_t n)
+void connection_did_read(struct connection *c, ssize_t n, bool drained)
 {
+        /* What is written from now on is a new event; an end that was told of before is none. */
+        if (n > 0 && drained && !c->ends)
+                c->readable = false;
         if (n > 0 || n == -EINTR)
                 return;
         c->readable = false;
@@ -431,10 +434,13 @@ static int on_events(struct loop_source *source, int fd, uint32_t events, void *
         struct vsock_device *device = c->device;
 
         (void)source, (void)fd;
+        device_enter(device);
         if (events & (EPOLLHUP | EPOLLERR))
                 events |= EPOLLIN | EPOLLOUT;
         if (events & EPOLLHUP)
                 c->hung_up = true;
+        if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))
+                c->ends = true;
         if (events & EPOLLOUT)
                 c->writable = true;
         if (events & (EPOLLIN | EPOLLRDHUP))

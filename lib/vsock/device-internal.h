@@ -80,6 +80,7 @@ struct connection {
         bool readable;
         bool writable;
         bool hung_up;
+        bool ends;     /* nothing more will be written at the other end: the end can be read */
         bool discards; /* the parent's side takes no more: what the guest sends is dropped */
 
         unsigned pending;
@@ -120,8 +121,9 @@ bool connection_next_control(struct connection *c, struct vsock_packet_header *r
 /* How many bytes of data may be read from fd and sent to the guest now; 0 where none wait. */
 size_t connection_may_send(struct connection *c);
 
-/* Says how a read from fd for the guest went: `n` bytes, 0 for the end, or a negative errno. */
-void connection_did_read(struct connection *c, ssize_t n);
+/* Says how a read from fd for the guest went: `n` bytes, 0 for the end, or a negative errno; `drained` where it
+ * took all that was there. */
+void connection_did_read(struct connection *c, ssize_t n, bool drained);
 
 /* The header for n bytes of data, which count as sent. */
 struct vsock_packet_header connection_data_header(struct connection *c, uint32_t n);
@@ -233,7 +235,7 @@ struct vsock_device {
         int wake_fd; /* eventfd: go on with the rings */
         struct loop_source *wake;
         bool woken;
-        bool in_service;    /* device_service() is at work and will look at the rings anyway */
+        bool in_service;    /* device_service() is at work, or will be, and looks at the rings anyway */
         bool more;          /* it used up its budget */
         uint32_t peer_port; /* of the guest, of the connection that is being delivered */
         struct loop_source *timer;
@@ -252,6 +254,9 @@ void device_unmark_ready(struct connection *c);
 
 /* The rings are looked at soon, from the loop. */
 void device_wake(struct vsock_device *device);
+
+/* A loop callback begins that ends in device_service(): what it makes ready wakes nobody until then. */
+void device_enter(struct vsock_device *device);
 
 /* Does what there is to do with the rings, now; for the end of a loop callback.  0. */
 int device_service(struct vsock_device *device);

@@ -76,10 +76,12 @@ static void drain(struct vsock_device *device)
                         device_unmark_ready(c);
                         continue;
                 }
-                ssize_t n = recv(c->fd, bytes, wanted < sizeof(bytes) ? wanted : sizeof(bytes), MSG_DONTWAIT);
+                if (wanted > sizeof(bytes))
+                        wanted = sizeof(bytes);
+                ssize_t n = recv(c->fd, bytes, wanted, MSG_DONTWAIT);
                 if (n > 0)
                         (void)connection_data_header(c, (uint32_t)n);
-                connection_did_read(c, n < 0 ? -errno : n);
+                connection_did_read(c, n < 0 ? -errno : n, n > 0 && (size_t)n < wanted);
         }
 }
 

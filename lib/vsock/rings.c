@@ -217,21 +217,27 @@ static int pop_run(struct vsock_device *device, struct virtqueue *q, size_t want
         return 0;
 }
 
-/* Reads up to `wanted` bytes from the connection's descriptor into the data part of n buffers. */
-static ssize_t read_into(struct connection *c, const struct virtqueue_chain *chains, size_t n, size_t wanted)
+/* Reads up to `wanted` bytes from the connection's descriptor into the data part of n buffers.  A read that
+ * comes short has drained a stream socket (epoll(7)), unless it stopped at descriptors that came along. */
+static ssize_t read_into(struct connection *c, const struct virtqueue_chain *chains, size_t n, size_t wanted,
+                         bool *ret_drained)
 {
         struct iovec segments[IOV_MAX];
-        size_t count = 0;
+        size_t count = 0, asked = 0;
 
         for (size_t i = 0; i < n && wanted > 0; i++) {
                 size_t room = chains[i].size - VSOCK_PACKET_HEADER_SIZE;
                 size_t part = room < wanted ? room : wanted;
                 count += virtqueue_chain_slice(&chains[i], VSOCK_PACKET_HEADER_SIZE, part, segments + count);
                 wanted -= part;
+                asked += part;
         }
         struct msghdr msg = {.msg_iov = segments, .msg_iovlen = count};
         ssize_t got = recvmsg(c->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        return got < 0 ? -errno : got;
+        if (got < 0)
+                return -errno;
+        *ret_drained = (size_t)got < asked && !(msg.msg_flags & MSG_CTRUNC);
+        return got;
 }
 
 /* Sends a run of at most `wanted` bytes: 1, or 0 for want of buffers. */
@@ -239,11 +245,12 @@ static int send_data(struct connection *c, struct virtqueue *q, size_t wanted, s
 {
         struct vsock_device *device = c->device;
         size_t n, used = 0;
+        bool drained = false;
 
         int r = pop_run(device, q, wanted, &n, err);
         if (r < 0 || n == 0)
                 return r;
-        ssize_t got = read_into(c, device->rx_chains, n, wanted);
+        ssize_t got = read_into(c, device->rx_chains, n, wanted, &drained);
         for (size_t left = got > 0 ? (size_t)got : 0; left > 0; used++) {
                 const struct virtqueue_chain *chain = &device->rx_chains[used];
                 size_t room = chain->size - VSOCK_PACKET_HEADER_SIZE;
@@ -253,7 +260,7 @@ static int send_data(struct connection *c, struct virtqueue *q, size_t wanted, s
                 left -= part;
         }
         virtqueue_unpop(q, (uint16_t)(n - used));
-        connection_did_read(c, got);
+        connection_did_read(c, got, drained);
         return 1;
 }
 

@@ -239,7 +239,7 @@ static void slow_reader_gets_all_that_was_promised_room(void **state)
                 }
                 total += sent;
                 /* Credit came back while it was read. */
-                while ((uint32_t)total - told > PROMISED / 4)
+                while ((uint32_t)total - told > PROMISED / 2)
                         told = driver_expect(&d, VSOCK_OP_CREDIT_UPDATE, GUEST_PORT).fwd_cnt;
                 while (driver_has_packet(&d))
                         driver_receive(&d, NULL);
