@@ -461,8 +461,18 @@ static int on_events(struct loop_source *source, int fd, uint32_t events, void *
         return device_service(device);
 }
 
+/* Lets the socket take about what the guest was promised: what it doesn't take is copied once more, through
+ * the ring.  The kernel has its own limit. */
+static void fit_to_promise(const struct connection *c, int fd)
+{
+        const int size = (int)c->buf_alloc;
+
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
 int connection_attach(struct connection *c, int fd, struct error *err)
 {
+        fit_to_promise(c, fd);
         /* Edge-triggered, so that a stream which waits for the guest's credit costs nothing, hung up or
          * not. */
         int r = loop_add_fd(c->device->loop, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_events, c,
