@@ -30,6 +30,7 @@ enum {
 struct side {
         int fd;
         struct loop_source *source; /* NULL once it hung up */
+        uint32_t events;            /* that the loop waits for */
         struct buf pending;         /* to be written to it */
         bool read_done;             /* nothing more will be read from it */
         bool write_done;            /* nothing more will be written to it */
@@ -137,6 +138,8 @@ static void move_bytes(struct side *in, struct side *out)
                         in->read_done = true;
                 else
                         write_to(out, in, chunk, (size_t)n);
+                if (n > 0 && (size_t)n < sizeof(chunk) && in->source)
+                        return; /* that was all; the loop tells of more */
         }
         if (in->read_done && !in->cut && out->pending.n == 0 && !out->write_done) {
                 shutdown(out->fd, SHUT_WR);
@@ -144,7 +147,7 @@ static void move_bytes(struct side *in, struct side *out)
         }
 }
 
-/* What is worth waking up for. */
+/* What is worth waking up for; mostly the same as before. */
 static void watch(struct side *side, const struct side *other)
 {
         uint32_t events = 0;
@@ -155,7 +158,9 @@ static void watch(struct side *side, const struct side *other)
                 events |= EPOLLIN;
         if (side->pending.n > 0 || (!other->source && !other->read_done))
                 events |= EPOLLOUT;
-        loop_set_events(side->source, events);
+        if (events != side->events)
+                loop_set_events(side->source, events);
+        side->events = events;
 }
 
 static int on_event(struct loop_source *source, int fd, uint32_t events, void *user)
@@ -170,8 +175,10 @@ static int on_event(struct loop_source *source, int fd, uint32_t events, void *u
                 stop_writing(side, other);
                 loop_remove(&side->source);
         }
-        move_bytes(side, other);
-        move_bytes(other, side);
+        if (events & ~(uint32_t)EPOLLOUT)
+                move_bytes(side, other);
+        if (events & ~(uint32_t)EPOLLIN)
+                move_bytes(other, side);
         if (side->cut || other->cut) {
                 fd_reset_on_close(side->fd);
                 fd_reset_on_close(other->fd);
@@ -196,8 +203,8 @@ int relay_add(struct relays *relays, int fd_a, int fd_b, struct error *err)
                 return error_oom(err);
         }
         *relay = (struct relay){
-                .side = {{.fd = fd_a, .pending = buf_with_max(CHUNK)},
-                         {.fd = fd_b, .pending = buf_with_max(CHUNK)}},
+                .side = {{.fd = fd_a, .events = EPOLLIN, .pending = buf_with_max(CHUNK)},
+                         {.fd = fd_b, .events = EPOLLIN, .pending = buf_with_max(CHUNK)}},
                 .relays = relays,
                 .next = relays->first,
         };
