@@ -6,6 +6,8 @@
 #include "supervisor/confine.h"
 #include "supervisor/supervisor.h"
 
+#include "lib/enclave/pool.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +31,7 @@ static int run(void)
         struct supervisor_parts parts = {
                 .launch = &launch,
                 .backend = &backend_qemu,
+                .pool_folder = POOL_FOLDER,
                 .status_fd = LAUNCH_FD_STATUS,
                 .entry_dirfd = LAUNCH_FD_ENTRY,
                 .kernel_fd = LAUNCH_FD_KERNEL,

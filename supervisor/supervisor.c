@@ -19,6 +19,7 @@
 #include "supervisor/clients.h"
 #include "supervisor/descriptors.h"
 #include "supervisor/leash-end.h"
+#include "supervisor/share.h"
 
 #include "lib/base/fd.h"
 #include "lib/enclave/registry.h"
@@ -45,6 +46,7 @@ struct supervisor {
         struct loop *loop;
         struct enclaves *enclaves;
         struct enclave_info info;
+        struct pool_share share;
         struct console *console;
         struct clients *clients;
         struct leash_end *leash; /* or NULL */
@@ -512,6 +514,7 @@ static int make(struct supervisor *s, struct error *err)
         int r;
 
         if ((r = enclaves_open(s->parts.launch->state_dir, &s->enclaves, err)) < 0 ||
+            (r = share_take(s->parts.pool_folder, &s->info, &s->share, err)) < 0 ||
             (r = make_loop(s, err)) < 0)
                 return r;
         /* Outside debug mode nobody may see the console, so nothing is kept of it. */
@@ -548,6 +551,7 @@ int supervisor_new(const struct supervisor_parts *parts, struct supervisor **ret
         s->parts = *parts;
         s->info = parts->launch->info;
         s->console_fd = -1;
+        s->share = POOL_SHARE_NONE;
         s->starter_waits = true;
         s->failure = -EIO;
         int r = make(s, &err);
@@ -614,6 +618,7 @@ void supervisor_free(struct supervisor *s)
         fd_close_p(&s->console_fd);
         console_free(s->console);
         enclaves_free(s->enclaves);
+        fd_close_p(&s->share.fd);
         free(s);
 }
 

@@ -15,7 +15,8 @@ struct supervisor;
 struct supervisor_parts {
         const struct launch *launch; /* must outlive the supervisor */
         const struct backend *backend;
-        int status_fd; /* to the starter */
+        const char *pool_folder; /* POOL_FOLDER of lib/enclave/pool.h */
+        int status_fd;           /* to the starter */
         int entry_dirfd;
         int kernel_fd;
         int initrd_fd;

@@ -241,6 +241,7 @@ static struct fixture *start_with(enum init kind, bool debug_mode, unsigned time
                 machine_fd = machine[1];
                 const struct supervisor_parts parts = {.launch = &launch,
                                                        .backend = &fake,
+                                                       .pool_folder = "/nonexistent",
                                                        .status_fd = status[1],
                                                        .entry_dirfd = entry.dirfd,
                                                        .kernel_fd = -1,

@@ -16,22 +16,23 @@ APPLETS = ("sh", "cat", "echo", "env", "id", "sleep", "kill", "nc", "ls", "pwd",
 
 
 class Qt:
-    """qt with a registry of enclaves of its own."""
+    """qt with a registry of enclaves of its own; `prefix` are words before its command lines."""
 
-    def __init__(self, build, state):
+    def __init__(self, build, state, prefix=()):
         self.program = str(build / "qt" / "qt")
+        self.prefix = prefix
         self.state = state
         kernel = subprocess.run([ROOT / "tools/fetch-kernel", "cloud"], check=True, capture_output=True, text=True)
         self.env = dict(os.environ, COFFER_STATE_DIR=str(state), COFFER_KERNEL_DIR=kernel.stdout.strip(),
                         SOURCE_DATE_EPOCH="1700000000", DOCKER_HOST="unix:///nonexistent/docker.sock")
 
     def start_process(self, *arguments, **rest):
-        return subprocess.Popen([self.program, "enclave", *map(str, arguments)], env=self.env, text=True,
+        return subprocess.Popen([*self.prefix, self.program, "enclave", *map(str, arguments)], env=self.env, text=True,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **rest)
 
     def run(self, *arguments, timeout=120, env=None):
         """Runs `qt enclave ARGUMENTS`; gives the finished process."""
-        return subprocess.run([self.program, "enclave", *map(str, arguments)], env={**self.env, **(env or {})},
+        return subprocess.run([*self.prefix, self.program, "enclave", *map(str, arguments)], env={**self.env, **(env or {})},
                               text=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
 
     def ok(self, *arguments, **rest):
