@@ -10,6 +10,7 @@
  * socket `<name>_<port>`.  Connecting to that never blocks: a listener with a full backlog refuses.
  */
 #include "lib/vsock/device-internal.h"
+#include "lib/vsock/handshake.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/fd.h"
@@ -21,7 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 32, PORT_DIGITS = 10 };
+enum { PORT_DIGITS = 10 };
 
 struct listener {
         LIST_ENTRY(listener) entry;
@@ -128,21 +129,6 @@ static void refuse(struct handshake *h, const char *why)
         fd_close_p(&fd);
 }
 
-/* The port in "CONNECT <port>", which is `n` bytes long. */
-static bool parse_connect(const char *line, size_t n, uint32_t *ret_port)
-{
-        char text[LINE_MAX_BYTES + 1];
-        uint64_t port;
-
-        memcpy(text, line, n);
-        text[n] = '\0';
-        if (strlen(text) != n || !string_starts_with(text, "CONNECT ") ||
-            !parse_u64(text + strlen("CONNECT "), UINT32_MAX, &port))
-                return false;
-        *ret_port = (uint32_t)port;
-        return true;
-}
-
 static void request_for_client(struct handshake *h, uint32_t port)
 {
         struct vsock_device *device = h->device;
@@ -167,19 +153,19 @@ static void request_for_client(struct handshake *h, uint32_t port)
 /* Reads the client's line where it is whole.  False: it isn't yet; else the handshake has ended. */
 static bool shake_hands(struct handshake *h)
 {
-        char line[LINE_MAX_BYTES];
+        char line[HANDSHAKE_LINE_MAX];
         uint32_t port;
 
         ssize_t n = recv(h->fd, line, sizeof(line), MSG_PEEK | MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return false;
         const char *end = n > 0 ? memchr(line, '\n', (size_t)n) : NULL;
-        if (n > 0 && !end && n < LINE_MAX_BYTES)
+        if (n > 0 && !end && n < HANDSHAKE_LINE_MAX)
                 return false;
         size_t length = end ? (size_t)(end - line) : 0;
         if (n <= 0)
                 refuse(h, "it hung up");
-        else if (!end || !parse_connect(line, length, &port))
+        else if (!end || !handshake_parse_connect(view_of(line, length), &port))
                 refuse(h, "it did not say \"CONNECT <port>\"");
         else if (recv(h->fd, line, length + 1, MSG_DONTWAIT) != (ssize_t)length + 1)
                 refuse(h, "its line went away");
@@ -252,12 +238,12 @@ static int on_client(struct loop_source *source, int listen_fd, uint32_t events,
 
 int bridge_confirm(int fd, uint32_t port)
 {
-        char line[LINE_MAX_BYTES];
-        int n = snprintf(line, sizeof(line), "OK %" PRIu32 "\n", port);
+        char line[HANDSHAKE_LINE_MAX];
+        size_t n = handshake_write_ok(port, line);
 
         /* Nothing was written to this socket yet, so it takes a line in one piece. */
-        ssize_t sent = send(fd, line, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
-        return sent == n ? 0 : -EPIPE;
+        ssize_t sent = send(fd, line, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        return sent == (ssize_t)n ? 0 : -EPIPE;
 }
 
 /* --- life

@@ -6,6 +6,7 @@
 #include "lib/base/path.h"
 #include "lib/base/text.h"
 #include "lib/base/unix-socket.h"
+#include "lib/vsock/handshake.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,7 +18,7 @@
 /* Behind sys/socket.h, whose types it uses. */
 #include <linux/vm_sockets.h>
 
-enum { BACKLOG = 128, REPLY_MAX = 32, PEER_NAME_MAX = 300 };
+enum { BACKLOG = 128, PEER_NAME_MAX = 300 };
 
 /* --- time
  * ------------------------------------------------------------------------------------------------------- */
@@ -118,11 +119,11 @@ static int take_some(int fd, char *ret_line, size_t size, size_t *ret_n)
 }
 
 /* Reads the bridge's line into ret_line. -ECONNRESET where it hung up instead. */
-static int read_line(int fd, int64_t deadline, char ret_line[REPLY_MAX])
+static int read_line(int fd, int64_t deadline, char ret_line[HANDSHAKE_LINE_MAX])
 {
-        for (size_t n = 0, more; n < REPLY_MAX; n += more) {
+        for (size_t n = 0, more; n < HANDSHAKE_LINE_MAX; n += more) {
                 more = 0;
-                int r = take_some(fd, ret_line + n, REPLY_MAX - n, &more);
+                int r = take_some(fd, ret_line + n, HANDSHAKE_LINE_MAX - n, &more);
                 if (r == 1) {
                         ret_line[n + more - 1] = '\0';
                         return 0;
@@ -137,21 +138,19 @@ static int read_line(int fd, int64_t deadline, char ret_line[REPLY_MAX])
 
 static int shake_hands(int fd, uint32_t port, int64_t deadline)
 {
-        char line[REPLY_MAX];
-        int n = snprintf(line, sizeof(line), "CONNECT %" PRIu32 "\n", port);
-        uint64_t local_port;
+        char line[HANDSHAKE_LINE_MAX];
+        size_t n = handshake_write_connect(port, line);
+        uint32_t local_port;
 
-        ssize_t sent = send(fd, line, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent = send(fd, line, n, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent < 0)
                 return errno == EPIPE ? -ECONNRESET : -errno;
-        if (sent != n)
+        if (sent != (ssize_t)n)
                 return -EPROTO;
         int r = read_line(fd, deadline, line);
         if (r < 0)
                 return r;
-        if (!string_starts_with(line, "OK ") || !parse_u64(line + strlen("OK "), UINT32_MAX, &local_port))
-                return -EPROTO;
-        return 0;
+        return handshake_parse_ok(view_of_string(line), &local_port) ? 0 : -EPROTO;
 }
 
 static int connect_bridge(const struct vsock_endpoint *endpoint, uint32_t port, int64_t deadline, int *ret_fd,
