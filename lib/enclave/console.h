@@ -40,6 +40,7 @@ int console_copy(const struct console *console, struct buf *b);
 /* The line that tells a reader what it missed. 0 or as buf_append(). */
 int console_note(uint64_t missed, struct buf *b);
 
-/* Appends the last lines, or those from a kernel's panic on, at most `max` bytes, printable in one line:
- * newlines become " | ", control characters and empty lines go.  For error messages. 0 or as buf_append(). */
+/* Appends the last lines, or those from a kernel's panic on, out of at most `max` bytes, printable in one
+ * line: newlines become " | ", so that it is up to 2 * max; control characters and empty lines go.  For error
+ * messages. 0 or as buf_append(). */
 int console_tail(const struct console *console, size_t max, struct buf *b);
