@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/base/fd.h"
 #include "lib/base/text.h"
-#include "lib/crypto/private-key.h"
-#include "lib/eif/describe.h"
 #include "lib/eif/metadata.h"
-#include "lib/eif/signature.h"
 #include "lib/enclave/build.h"
 #include "lib/enclave/install.h"
 #include "lib/format/json.h"
+#include "qt/measurements.h"
 #include "qt/progress.h"
 #include "qt/qt.h"
+#include "qt/signing.h"
 #include "qt/target.h"
 #include "qt/verbs.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <time.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 enum {
@@ -35,9 +33,7 @@ enum {
 
 /* What the build needs and somebody must free. */
 struct inputs {
-        struct certificate *certificate;
-        struct private_key *key;
-        struct eif_signer signer;
+        struct signing signing;
         json_t *custom_metadata;
         char *kernel;
         char *init;
@@ -45,36 +41,10 @@ struct inputs {
 
 static void inputs_done(struct inputs *inputs)
 {
-        certificate_free(inputs->certificate);
-        private_key_free(inputs->key);
+        signing_done(&inputs->signing);
         json_decref(inputs->custom_metadata);
         free(inputs->kernel);
         free(inputs->init);
-}
-
-/* Everything about the signature is settled before the long work: an expired certificate must not cost ten
- * minutes. It is checked against the clock even where SOURCE_DATE_EPOCH is set. */
-static int read_signer(const struct qt *qt, struct inputs *inputs, struct error *err)
-{
-        const char *path = qt_text(qt, ARG_SIGNING_CERTIFICATE);
-
-        if (!path)
-                return 0;
-        /* From here on the key is in our memory: in no core dump, for no debugger of the same user. */
-        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-                return error_errno(err, errno, "cannot protect the private key");
-        int r = certificate_read(AT_FDCWD, path, &inputs->certificate, err);
-        if (r == 0)
-                r = private_key_read(AT_FDCWD, qt_text(qt, ARG_PRIVATE_KEY), &inputs->key, err);
-        if (r < 0)
-                return r;
-        r = private_key_match(inputs->key, inputs->certificate, err);
-        if (r == 0)
-                r = certificate_check_time(inputs->certificate, (int64_t)time(NULL), err);
-        if (r < 0)
-                error_wrap(err, "%s", path);
-        inputs->signer = (struct eif_signer){.certificate = inputs->certificate, .key = inputs->key};
-        return r;
 }
 
 static int read_custom_metadata(const struct qt *qt, struct inputs *inputs, struct error *err)
@@ -92,8 +62,12 @@ static int read_custom_metadata(const struct qt *qt, struct inputs *inputs, stru
 
 static int read_inputs(const struct qt *qt, struct inputs *inputs, struct error *err)
 {
-        int r = read_signer(qt, inputs, err);
+        int r = 0;
 
+        /* Before the long work: an expired certificate must not cost ten minutes. */
+        if (qt_given(qt, ARG_SIGNING_CERTIFICATE))
+                r = signing_read(qt_text(qt, ARG_SIGNING_CERTIFICATE), qt_text(qt, ARG_PRIVATE_KEY),
+                                 &inputs->signing, err);
         if (r == 0)
                 r = read_custom_metadata(qt, inputs, err);
         if (r == 0)
@@ -128,7 +102,7 @@ static int build(const struct qt *qt, const struct inputs *inputs, struct progre
                 .name = qt_text(qt, ARG_NAME),
                 .version = qt_text(qt, ARG_IMG_VERSION),
                 .custom_metadata = inputs->custom_metadata,
-                .signer = inputs->certificate ? &inputs->signer : NULL,
+                .signer = inputs->signing.certificate ? &inputs->signing.signer : NULL,
                 .authfile = qt_text(qt, ARG_AUTHFILE),
                 .log = &log,
                 .progress = progress_show,
@@ -137,26 +111,6 @@ static int build(const struct qt *qt, const struct inputs *inputs, struct progre
         int r = build_time(&options.build_time, err);
 
         return r < 0 ? r : enclave_build(&options, fd, ret_pcrs, err);
-}
-
-/* QingTian's "digest", then the registers. */
-static json_t *measurements(const struct eif_pcrs *pcrs, const struct certificate *certificate)
-{
-        struct digest pcr8;
-        json_t *result = json_pack("{s:s}", "digest", "SHA384");
-
-        if (certificate && eif_pcr8(certificate, &pcr8) < 0) {
-                json_decref(result);
-                return NULL;
-        }
-        json_t *described = eif_describe_pcrs(pcrs, certificate ? &pcr8 : NULL);
-        json_object_del(described, "HashAlgorithm");
-        int r = described ? json_object_update(result, described) : -1;
-        json_decref(described);
-        if (r == 0)
-                return result;
-        json_decref(result);
-        return NULL;
 }
 
 /* The process ends while this may be in use, so it outlives everything. */
@@ -189,7 +143,7 @@ static int run(void *context, const struct cli_parsed *parsed)
         progress_clear(&progress);
         if (r < 0)
                 return qt_fail(qt, &err);
-        cleanup_json json_t *result = measurements(&pcrs, inputs.certificate);
+        cleanup_json json_t *result = measurements_json(&pcrs, inputs.signing.certificate);
         return qt_print_result(qt, result);
 }
 

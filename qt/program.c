@@ -38,8 +38,8 @@ static const struct cli_argument globals[QT_GLOBALS] = {
 
 /* QingTian's commands in its order, then ours. */
 static const struct cli_command *const enclave_commands[] = {
-        &qt_enclave_make_img, &qt_enclave_start,     &qt_enclave_stop,    &qt_enclave_query,
-        &qt_enclave_console,  &qt_enclave_query_eif, &qt_enclave_forward,
+        &qt_enclave_make_img, &qt_enclave_start,     &qt_enclave_stop,     &qt_enclave_query,
+        &qt_enclave_console,  &qt_enclave_query_eif, &qt_enclave_sign_eif, &qt_enclave_forward,
 };
 
 static const struct cli_group groups[] = {

@@ -94,6 +94,7 @@ static void group_help_is_the_documented_one(void **state)
                 "    make-img  : Make an eif image from a docker image.\n"
                 "    query     : Query an enclave via the enclave-id or query all enclaves.\n"
                 "    query-eif : Query everything that an eif image file holds.\n"
+                "    sign-eif  : Sign an eif image, sign it anew, or take its signature away.\n"
                 "    start     : Start an enclave via an eif image.\n"
                 "    stop      : Stop an enclave via the enclave-id.\n\n");
 }
@@ -212,7 +213,7 @@ static void missing_command_is_said_as_argparse_does(void **state)
         assert_int_equal(line.outcome, CLI_ERROR);
         assert_string_equal(
                 buf_string(&line.text),
-                "usage: qt enclave [-h] {make-img,start,stop,query,console,query-eif,forward} ...\n"
+                "usage: qt enclave [-h] {make-img,start,stop,query,console,query-eif,sign-eif,forward} ...\n"
                 "qt enclave: error: the following arguments are required: _subcommand\n"
                 "enclave command line interface\n");
 }

@@ -14,5 +14,6 @@ extern const struct cli_command qt_enclave_forward;
 extern const struct cli_command qt_enclave_make_img;
 extern const struct cli_command qt_enclave_query;
 extern const struct cli_command qt_enclave_query_eif;
+extern const struct cli_command qt_enclave_sign_eif;
 extern const struct cli_command qt_enclave_start;
 extern const struct cli_command qt_enclave_stop;

@@ -32,30 +32,55 @@ static int sig_structure(struct view protected_header, struct view payload, stru
         return ret_b->failed ? error_oom(err) : 0;
 }
 
-int cose_sign1_sign(const struct private_key *key, struct view payload, struct buf *ret_message,
-                    struct error *err)
+/* {1: the curve's algorithm} */
+static int protected_header(const struct curve *curve, struct buf *header, struct error *err)
+{
+        cbor_put_map(header, 1);
+        cbor_put_int(header, LABEL_ALGORITHM);
+        cbor_put_int(header, curve->cose_algorithm);
+        return header->failed ? error_oom(err) : 0;
+}
+
+int cose_sign1_to_sign(const struct curve *curve, struct view payload, struct buf *ret_b, struct error *err)
 {
         cleanup_buf struct buf header = buf_with_max(MESSAGE_OVERHEAD_MAX);
         cleanup_buf struct buf to_sign = buf_with_max(0);
-        cleanup_buf struct buf signature = buf_with_max(MESSAGE_OVERHEAD_MAX);
-        int r;
+        int r = protected_header(curve, &header, err);
 
-        cbor_put_map(&header, 1);
-        cbor_put_int(&header, LABEL_ALGORITHM);
-        cbor_put_int(&header, private_key_curve(key)->cose_algorithm);
-        if (header.failed)
-                return error_oom(err);
-        r = sig_structure(buf_view(&header), payload, &to_sign, err);
         if (r == 0)
-                r = private_key_sign(key, buf_view(&to_sign), &signature, err);
+                r = sig_structure(buf_view(&header), payload, &to_sign, err);
+        if (r < 0)
+                return r;
+        return buf_append_view(ret_b, buf_view(&to_sign)) < 0 ? error_oom(err) : 0;
+}
+
+int cose_sign1_assemble(const struct curve *curve, struct view payload, struct view signature,
+                        struct buf *ret_message, struct error *err)
+{
+        cleanup_buf struct buf header = buf_with_max(MESSAGE_OVERHEAD_MAX);
+        int r = protected_header(curve, &header, err);
+
         if (r < 0)
                 return r;
         cbor_put_array(ret_message, 4);
         cbor_put_bytes(ret_message, buf_view(&header));
         cbor_put_map(ret_message, 0);
         cbor_put_bytes(ret_message, payload);
-        cbor_put_bytes(ret_message, buf_view(&signature));
+        cbor_put_bytes(ret_message, signature);
         return ret_message->failed ? error_oom(err) : 0;
+}
+
+int cose_sign1_sign(const struct private_key *key, struct view payload, struct buf *ret_message,
+                    struct error *err)
+{
+        const struct curve *curve = private_key_curve(key);
+        cleanup_buf struct buf to_sign = buf_with_max(MESSAGE_OVERHEAD_MAX + payload.n);
+        cleanup_buf struct buf signature = buf_with_max(MESSAGE_OVERHEAD_MAX);
+        int r = cose_sign1_to_sign(curve, payload, &to_sign, err);
+
+        if (r == 0)
+                r = private_key_sign(key, buf_view(&to_sign), &signature, err);
+        return r < 0 ? r : cose_sign1_assemble(curve, payload, buf_view(&signature), ret_message, err);
 }
 
 /* The algorithm in a protected header.  Labels may be integers or texts; each at most once matters only for

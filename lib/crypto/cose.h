@@ -19,6 +19,15 @@ struct cose_sign1 {
 int cose_sign1_sign(const struct private_key *key, struct view payload, struct buf *ret_message,
                     struct error *err);
 
+/* Appends what a key on `curve` signs for such a message: the Sig_structure, to be hashed with the curve's
+ * hash.  For keys that others keep. 0 or -ENOMEM. */
+int cose_sign1_to_sign(const struct curve *curve, struct view payload, struct buf *ret_b, struct error *err);
+
+/* Appends the message for a signature (r and s one after the other) that was made of cose_sign1_to_sign();
+ * not verified here. 0 or -ENOMEM. */
+int cose_sign1_assemble(const struct curve *curve, struct view payload, struct view signature,
+                        struct buf *ret_message, struct error *err);
+
 /* Decodes a message with or without tag 18.  Nothing but form is checked.  -EBADMSG with the reason: not such
  * an array, indefinite lengths, no algorithm, a critical header, a detached payload, bytes behind the end. */
 int cose_sign1_decode(struct view message, struct cose_sign1 *ret_sign1, struct error *err);

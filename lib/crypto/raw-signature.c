@@ -10,7 +10,7 @@
 #include <openssl/param_build.h>
 #include <string.h>
 
-enum { COORDINATE_MAX = 66 /* P-521 */, UNCOMPRESSED = 4, POINT_SIZE = 1 + P256_PAIR_SIZE };
+enum { COORDINATE_MAX = 66 /* P-521 */, DER_MAX = 1024, UNCOMPRESSED = 4, POINT_SIZE = 1 + P256_PAIR_SIZE };
 
 DEFINE_CLEANUP(cleanup_params_p, OSSL_PARAM *, OSSL_PARAM_free)
 #define cleanup_params CLEANUP(cleanup_params_p)
@@ -23,25 +23,46 @@ DEFINE_CLEANUP(cleanup_point_p, EC_POINT *, EC_POINT_free)
 DEFINE_CLEANUP(cleanup_bn_p, BIGNUM *, BN_clear_free)
 #define cleanup_bn CLEANUP(cleanup_bn_p)
 
+static int append_raw(const ECDSA_SIG *signature, size_t half, struct buf *ret_signature, struct error *err)
+{
+        uint8_t raw[2 * COORDINATE_MAX];
+
+        if (half > COORDINATE_MAX || BN_bn2binpad(ECDSA_SIG_get0_r(signature), raw, (int)half) != (int)half ||
+            BN_bn2binpad(ECDSA_SIG_get0_s(signature), raw + half, (int)half) != (int)half)
+                return error_openssl(err, -EBADMSG, "the signature is too large for its curve");
+        return buf_append(ret_signature, raw, 2 * half) < 0 ? error_oom(err) : 0;
+}
+
 int raw_sign(EVP_PKEY *pkey, enum hash_algorithm algorithm, struct view message, size_t half,
              struct buf *ret_signature, struct error *err)
 {
-        uint8_t raw[2 * COORDINATE_MAX];
         struct digest digest;
         ECDSA_SIG *signature;
         int r = hash_view(algorithm, message, &digest);
 
-        if (r < 0 || half > COORDINATE_MAX)
-                return error_errno(err, r < 0 ? -r : EINVAL, "can't hash what is to be signed");
+        if (r < 0)
+                return error_errno(err, -r, "can't hash what is to be signed");
         r = ecdsa_sign_digest(pkey, hash_method(algorithm), digest_view(&digest), &signature, err);
         if (r < 0)
                 return r;
-        bool ok = BN_bn2binpad(ECDSA_SIG_get0_r(signature), raw, (int)half) == (int)half &&
-                  BN_bn2binpad(ECDSA_SIG_get0_s(signature), raw + half, (int)half) == (int)half;
+        r = append_raw(signature, half, ret_signature, err);
         ECDSA_SIG_free(signature);
-        if (!ok)
-                return error_openssl(err, -EIO, "can't encode the signature");
-        return buf_append(ret_signature, raw, 2 * half) < 0 ? error_oom(err) : 0;
+        return r;
+}
+
+int raw_of_der(struct view der, size_t half, struct buf *ret_signature, struct error *err)
+{
+        const unsigned char *p = der.p;
+        ECDSA_SIG *signature = der.n <= DER_MAX ? d2i_ECDSA_SIG(NULL, &p, (long)der.n) : NULL;
+        int r;
+
+        if (!signature)
+                return error_openssl(err, -EBADMSG, "is no ECDSA signature in DER");
+        r = p == der.p + der.n ? append_raw(signature, half, ret_signature, err)
+                               : error_set(err, -EBADMSG, "has %zu bytes behind the signature",
+                                           (size_t)(der.p + der.n - p));
+        ECDSA_SIG_free(signature);
+        return r;
 }
 
 /* r and s as DER, which is what OpenSSL takes; to be freed with OPENSSL_free(). NULL when out of memory. */

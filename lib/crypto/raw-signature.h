@@ -20,6 +20,10 @@ enum { P256_COORDINATE_SIZE = 32, P256_PAIR_SIZE = 64 };
 int raw_sign(EVP_PKEY *pkey, enum hash_algorithm algorithm, struct view message, size_t half,
              struct buf *ret_signature, struct error *err);
 
+/* Appends the signature that `der` is (SEQUENCE of two INTEGERs, as OpenSSL and most devices write it) in
+ * our form. -EBADMSG where it is none, or is too large for coordinates of `half` bytes; -ENOMEM. */
+int raw_of_der(struct view der, size_t half, struct buf *ret_signature, struct error *err);
+
 /* 0 where the key made that signature of `message`; -EKEYREJECTED where not; -EIO, -ENOMEM. */
 int raw_verify(EVP_PKEY *pkey, enum hash_algorithm algorithm, struct view message, struct view signature,
                struct error *err);

@@ -82,6 +82,49 @@ static void a_pair_depends_on_its_secret_alone_and_signs_for_its_point(void **st
         EVP_PKEY_free(public);
 }
 
+static void a_signature_in_der_is_the_same_in_raw_form(void **state)
+{
+        /* 3 and 128: the second with the zero byte in front that keeps it positive. */
+        static const uint8_t der[] = {0x30, 0x07, 0x02, 0x01, 0x03, 0x02, 0x02, 0x00, 0x80};
+        uint8_t expected[P256_PAIR_SIZE] = {[31] = 3, [63] = 128};
+        cleanup_buf struct buf raw = buf_with_max(P256_PAIR_SIZE);
+        struct error err = {0};
+        (void)state;
+
+        assert_int_equal(raw_of_der(view_of(der, sizeof(der)), 32, &raw, &err), 0);
+        assert_int_equal(raw.n, sizeof(expected));
+        assert_memory_equal(raw.p, expected, sizeof(expected));
+}
+
+static void what_is_no_signature_in_der_is_refused(void **state)
+{
+#define CASE(text, bytes)                                                                                    \
+        {                                                                                                    \
+                text, bytes, sizeof(bytes) - 1                                                               \
+        }
+        static const struct {
+                const char *name, *bytes;
+                size_t n;
+        } cases[] = {
+                CASE("empty", ""),
+                CASE("cut short", "\x30\x07\x02\x01\x03\x02\x02\x00"),
+                CASE("bytes behind", "\x30\x06\x02\x01\x03\x02\x01\x04\x00"),
+                CASE("one integer", "\x30\x03\x02\x01\x03"),
+                CASE("negative", "\x30\x06\x02\x01\x83\x02\x01\x04"),
+                CASE("too large", "\x30\x08\x02\x03\x01\x00\x00\x02\x01\x04"),
+        };
+#undef CASE
+        (void)state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                cleanup_buf struct buf raw = buf_with_max(P256_PAIR_SIZE);
+                struct error err = {0};
+                /* Coordinates of two bytes, so that the last case is small. */
+                if (raw_of_der(view_of(cases[i].bytes, cases[i].n), 2, &raw, &err) != -EBADMSG || raw.n > 0)
+                        fail_msg("%s: taken", cases[i].name);
+        }
+}
+
 static void a_key_of_another_curve_has_no_such_point(void **state)
 {
         uint8_t xy[P256_PAIR_SIZE];
@@ -100,6 +143,8 @@ int main(void)
                 cmocka_unit_test(a_known_signature_verifies_and_no_other),
                 cmocka_unit_test(a_point_that_is_not_on_the_curve_is_no_key),
                 cmocka_unit_test(a_pair_depends_on_its_secret_alone_and_signs_for_its_point),
+                cmocka_unit_test(a_signature_in_der_is_the_same_in_raw_form),
+                cmocka_unit_test(what_is_no_signature_in_der_is_refused),
                 cmocka_unit_test(a_key_of_another_curve_has_no_such_point),
         };
 

@@ -70,7 +70,8 @@ static int finish(struct eif_writer *w, const char *pair, struct error *err)
         if (r == 0)
                 r = private_key_match(key, certificate, err);
         if (r == 0)
-                r = eif_writer_finish(w, &(struct eif_signer){certificate, key}, &pcrs, err);
+                r = eif_writer_finish(w, &(struct eif_signer){.certificate = certificate, .key = key}, &pcrs,
+                                      err);
         return r;
 }
 

@@ -44,21 +44,50 @@ static void take_byte_array(struct cbor_reader *r, uint64_t max, struct buf *b)
         }
 }
 
+/* {"register_index": 0, "register_value": pcr0} */
+static int encode_payload(const struct digest *pcr0, struct buf *payload, struct error *err)
+{
+        cbor_put_map(payload, 2);
+        cbor_put_text(payload, key_index);
+        cbor_put_uint(payload, SIGNED_REGISTER);
+        cbor_put_text(payload, key_value);
+        put_byte_array(payload, digest_view(pcr0));
+        return payload->failed ? error_oom(err) : 0;
+}
+
+int eif_signature_to_sign(const struct certificate *certificate, const struct digest *pcr0, struct buf *ret_b,
+                          struct error *err)
+{
+        cleanup_buf struct buf payload = buf_with_max(PAYLOAD_MAX);
+        int r = encode_payload(pcr0, &payload, err);
+
+        return r < 0 ? r : cose_sign1_to_sign(certificate_curve(certificate), buf_view(&payload), ret_b, err);
+}
+
+/* The COSE message, signed here or elsewhere, and verified as whoever reads the file will. */
+static int sign(const struct eif_signer *signer, const struct digest *pcr0, struct buf *message,
+                struct error *err)
+{
+        cleanup_buf struct buf payload = buf_with_max(PAYLOAD_MAX);
+        struct cose_sign1 sign1;
+        int r = encode_payload(pcr0, &payload, err);
+
+        if (r < 0)
+                return r;
+        r = signer->key ? cose_sign1_sign(signer->key, buf_view(&payload), message, err)
+                        : cose_sign1_assemble(certificate_curve(signer->certificate), buf_view(&payload),
+                                              signer->signature, message, err);
+        if (r == 0)
+                r = cose_sign1_decode(buf_view(message), &sign1, err);
+        return r < 0 ? r : cose_sign1_verify(&sign1, signer->certificate, err);
+}
+
 int eif_signature_encode(const struct eif_signer *signer, const struct digest *pcr0, struct buf *ret_section,
                          struct error *err)
 {
-        cleanup_buf struct buf payload = buf_with_max(PAYLOAD_MAX);
         cleanup_buf struct buf message = buf_with_max(MESSAGE_MAX);
-        int r;
+        int r = sign(signer, pcr0, &message, err);
 
-        cbor_put_map(&payload, 2);
-        cbor_put_text(&payload, key_index);
-        cbor_put_uint(&payload, SIGNED_REGISTER);
-        cbor_put_text(&payload, key_value);
-        put_byte_array(&payload, digest_view(pcr0));
-        if (payload.failed)
-                return error_oom(err);
-        r = cose_sign1_sign(signer->key, buf_view(&payload), &message, err);
         if (r < 0)
                 return r;
         cbor_put_array(ret_section, 1);

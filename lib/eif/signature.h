@@ -16,7 +16,13 @@ struct eif_signature {
         size_t n;                        /* how many entries the section has */
 };
 
-/* Appends the section's payload: `signer` signs pcr0. */
+/* Appends the bytes that are hashed and signed for an image with this PCR0, by the certificate's key
+ * wherever that is: the hash is that of the certificate's curve. */
+int eif_signature_to_sign(const struct certificate *certificate, const struct digest *pcr0, struct buf *ret_b,
+                          struct error *err);
+
+/* Appends the section's payload: `signer` signs pcr0, or has a signature of it.  -EKEYREJECTED where that
+ * doesn't verify under the certificate. */
 int eif_signature_encode(const struct eif_signer *signer, const struct digest *pcr0, struct buf *ret_section,
                          struct error *err);
 

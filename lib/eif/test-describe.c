@@ -78,7 +78,7 @@ static struct buf signed_file(void)
                        &(struct test_keys_spec){.group = "P-384", .not_before = FROM, .not_after = UNTIL});
         assert_int_equal(certificate_parse(buf_view(&pem.certificate_pem), &certificate, &err), 0);
         assert_int_equal(private_key_parse(buf_view(&pem.key_pem), &key, &err), 0);
-        test_write_image(fd, &(struct eif_signer){certificate, key}, &pcrs);
+        test_write_image(fd, &(struct eif_signer){.certificate = certificate, .key = key}, &pcrs);
         return test_file_bytes(fd);
 }
 

@@ -77,6 +77,15 @@ static struct buf section_of(const struct identity *i, struct view payload)
         return section;
 }
 
+static void put_payload(struct buf *b, const struct digest *pcr0)
+{
+        cbor_put_map(b, 2);
+        cbor_put_text(b, "register_index");
+        cbor_put_uint(b, 0);
+        cbor_put_text(b, "register_value");
+        put_byte_array(b, digest_view(pcr0));
+}
+
 static void signed_images_verify_on_every_curve(void **state)
 {
         static const char *const groups[] = {"P-256", "P-384", "P-521"};
@@ -156,17 +165,50 @@ static void a_certificate_that_did_not_sign_is_refused(void **state)
         cleanup_identity struct identity a = {0}, b = {0}, mixed = {0};
         cleanup_eif_signature struct eif_signature s = {0};
         struct digest pcr0 = some_pcr0();
-        cleanup_buf struct buf section = buf_with_max(EIF_SIGNATURE_MAX);
+        cleanup_buf struct buf payload = buf_with_max(1024), refused = buf_with_max(EIF_SIGNATURE_MAX);
         struct error err = {0};
         (void)state;
 
         identity_init(&a, "P-384");
         identity_init(&b, "P-384");
         mixed.signer = (struct eif_signer){.certificate = b.certificate, .key = a.key};
-        assert_int_equal(eif_signature_encode(&mixed.signer, &pcr0, &section, &err), 0);
+        assert_int_equal(eif_signature_encode(&mixed.signer, &pcr0, &refused, &err), -EKEYREJECTED);
+        assert_int_equal(refused.n, 0);
+        put_payload(&payload, &pcr0);
+        cleanup_buf struct buf section = section_of(
+                &(struct identity){.certificate = b.certificate, .key = a.key}, buf_view(&payload));
         assert_int_equal(eif_signature_decode(buf_view(&section), &s, &err), 0);
         assert_int_equal(eif_signature_verify(&s, &pcr0, NOW, &err), -EKEYREJECTED);
         assert_string_equal(error_text(&err), "the signature was not made with the certificate's key");
+}
+
+/* What a device signs is what our own key would have signed: its raw signature in place of the key gives
+ * the same file. */
+static void a_signature_made_elsewhere_is_taken_and_another_refused(void **state)
+{
+        cleanup_identity struct identity id = {0};
+        struct digest pcr0 = some_pcr0(), other = some_pcr0();
+        cleanup_buf struct buf here = buf_with_max(EIF_SIGNATURE_MAX),
+                               elsewhere = buf_with_max(EIF_SIGNATURE_MAX);
+        cleanup_buf struct buf message = buf_with_max(1024), raw = buf_with_max(1024);
+        struct error err = {0};
+        (void)state;
+
+        identity_init(&id, "P-384");
+        assert_int_equal(eif_signature_encode(&id.signer, &pcr0, &here, &err), 0);
+        assert_int_equal(eif_signature_to_sign(id.certificate, &pcr0, &message, &err), 0);
+        assert_int_equal(private_key_sign(id.key, buf_view(&message), &raw, &err), 0);
+        struct eif_signer signer = {.certificate = id.certificate, .signature = buf_view(&raw)};
+        assert_int_equal(eif_signature_encode(&signer, &pcr0, &elsewhere, &err), 0);
+        assert_true(view_equal(buf_view(&here), buf_view(&elsewhere)));
+
+        other.bytes[0] ^= 1;
+        buf_done(&elsewhere);
+        elsewhere = buf_with_max(EIF_SIGNATURE_MAX);
+        assert_int_equal(eif_signature_encode(&signer, &other, &elsewhere, &err), -EKEYREJECTED);
+        signer.signature.n--;
+        assert_int_equal(eif_signature_encode(&signer, &pcr0, &elsewhere, &err), -EBADMSG);
+        assert_int_equal(elsewhere.n, 0);
 }
 
 static void what_is_signed_must_be_pcr0_and_nothing_else(void **state)
@@ -300,6 +342,7 @@ int main(void)
                 cmocka_unit_test(a_signature_for_another_image_is_refused),
                 cmocka_unit_test(a_certificate_outside_its_time_is_refused),
                 cmocka_unit_test(a_certificate_that_did_not_sign_is_refused),
+                cmocka_unit_test(a_signature_made_elsewhere_is_taken_and_another_refused),
                 cmocka_unit_test(what_is_signed_must_be_pcr0_and_nothing_else),
                 cmocka_unit_test(malformed_sections_are_refused_by_name),
                 cmocka_unit_test(more_than_one_certificate_is_tolerated),

@@ -9,8 +9,7 @@
  *     eif_writer_finish(w, signer, &pcrs)           signature, sizes, CRC, header
  *
  * PCRs and CRC are updated on the way.  Until finish the file begins with zeros, so a half-written one is
- * nobody's image.  To sign an existing file, copy all its sections but the signature and finish with a
- * signer.
+ * nobody's image.  An existing file is signed by eif_resign() (resign.h).
  */
 #pragma once
 
@@ -20,10 +19,12 @@ struct eif_writer;
 struct certificate;
 struct private_key;
 
-/* Who signs. Both belong to the caller, who has checked that they match and that the certificate is valid. */
+/* Who signs, here or elsewhere. All of it belongs to the caller, who has checked that the certificate is
+ * valid; that the signature verifies under it is checked before it is written. */
 struct eif_signer {
         const struct certificate *certificate;
-        const struct private_key *key;
+        const struct private_key *key; /* NULL: `signature` was made elsewhere */
+        struct view signature;         /* then: r and s one after the other, of eif_signature_to_sign() */
 };
 
 /* Starts at offset 0 of `fd`, a regular file that is empty, open for writing, and stays the caller's. `flags`
@@ -47,7 +48,8 @@ int eif_writer_write(struct eif_writer *writer, const void *p, size_t n, struct 
 int eif_writer_copy(struct eif_writer *writer, int fd, uint64_t offset, uint64_t n, struct error *err);
 
 /* Ends the last section, adds the signature section where `signer` is not NULL, and writes all sizes, the CRC
- * and the header; -EINVAL where kernel, command line or metadata is missing.  Doesn't sync.  The PCRs are
+ * and the header; -EINVAL where kernel, command line or metadata is missing,
+ * -EKEYREJECTED where the signature isn't the certificate's key's.  Doesn't sync.  The PCRs are
  * final. */
 int eif_writer_finish(struct eif_writer *writer, const struct eif_signer *signer, struct eif_pcrs *ret_pcrs,
                       struct error *err);

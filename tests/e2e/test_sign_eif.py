@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""qt enclave sign-eif, judged by readers that share nothing with it: eif_reader.py, openssl."""
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+
+import eif_maker
+import eif_reader
+from conftest import need_program
+from enclaves import Qt
+from test_eif_oracle import independent_file, make_pair
+
+PARTS = [("kernel", b"KERNEL" * 1000), ("cmdline", b"console=ttyS0"), ("metadata", b'{"ImageName":"t"}'),
+         ("ramdisk", b"BOOT" * 500), ("ramdisk", b"APP!" * 700)]
+
+
+@pytest.fixture(scope="module")
+def qt(build_dir, tmp_path_factory):
+    return Qt(build_dir, tmp_path_factory.mktemp("state") / "state")
+
+
+@pytest.fixture
+def eif(tmp_path):
+    path = tmp_path / "a.eif"
+    path.write_bytes(independent_file(PARTS))
+    return path
+
+
+def pair(folder, name, curve="P-384", days=1):
+    (folder / name).mkdir()
+    certificate, key, _ = make_pair(folder / name, curve, days)
+    return certificate, key
+
+
+def options(identity):
+    return "--signing-certificate", identity[0], "--private-key", identity[1]
+
+
+def assert_good(path, identity):
+    """The file is whole, packed, and signed by this certificate; gives what was read."""
+    eif = eif_reader.read_eif(path)
+    assert eif.crc == eif.crc_computed
+    assert eif.signature_ok, eif.signature_error
+    assert eif.certificate.public_bytes(serialization.Encoding.PEM) == identity[0].read_bytes()
+    end = 548
+    for section in eif.sections:
+        assert section.offset == end
+        end += 12 + section.size
+    assert end == eif.file_size
+    assert eif.sections[-1].type == "signature"
+    return eif
+
+
+@pytest.mark.parametrize("curve", ["P-256", "P-384", "P-521"])
+def test_an_image_of_others_is_signed_in_place(qt, eif, tmp_path, curve):
+    before, identity = eif_reader.read_eif(eif), pair(tmp_path, "me", curve)
+    eif.chmod(0o640)
+    printed = qt.ok("sign-eif", "--eif", eif, *options(identity))
+    read = assert_good(eif, identity)
+    assert printed == {"digest": "SHA384", **read.pcrs}
+    assert {k: read.pcrs[k] for k in before.pcrs} == before.pcrs
+    assert [(s.type, s.payload) for s in read.sections[:-1]] == PARTS
+    assert eif.stat().st_mode & 0o777 == 0o640
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["a.eif"]
+
+
+def test_signing_again_leaves_no_size_of_the_signature_before(qt, eif, tmp_path):
+    """Others' tool keeps the old size in the table, and machines then refuse the file."""
+    for number, curve in enumerate(["P-256", "P-521", "P-384", "P-256"]):
+        identity = pair(tmp_path, f"signer-{number}", curve)
+        qt.ok("sign-eif", "--eif", eif, *options(identity))
+        assert_good(eif, identity)
+        assert qt.ok("query-eif", "--eif", eif)["SignatureCheck"] is True
+
+
+def test_a_signature_is_taken_away(qt, eif, tmp_path):
+    before = eif.read_bytes()
+    qt.ok("sign-eif", "--eif", eif, *options(pair(tmp_path, "me")))
+    assert eif.read_bytes() != before
+    printed = qt.ok("sign-eif", "--eif", eif, "--remove-signature")
+    assert eif.read_bytes() == before
+    assert "PCR8" not in printed
+
+
+def test_another_file_can_be_named_and_the_image_stays(qt, eif, tmp_path):
+    before, identity = eif.read_bytes(), pair(tmp_path, "me")
+    qt.ok("sign-eif", "--eif", eif, *options(identity), "--eif-out", tmp_path / "b.eif")
+    assert eif.read_bytes() == before
+    assert_good(tmp_path / "b.eif", identity)
+
+
+def test_a_link_stays_a_link(qt, eif, tmp_path):
+    link, identity = tmp_path / "link.eif", pair(tmp_path, "me")
+    link.symlink_to(eif.name)
+    qt.ok("sign-eif", "--eif", link, *options(identity))
+    assert os.readlink(link) == "a.eif"
+    assert_good(eif, identity)
+
+
+def openssl_signature(identity, message, digest):
+    return subprocess.run([need_program("openssl"), "dgst", f"-{digest}", "-sign", identity[1], message], check=True,
+                          capture_output=True).stdout
+
+
+@pytest.mark.parametrize("curve, digest", [("P-256", "sha256"), ("P-384", "sha384"), ("P-521", "sha512")])
+@pytest.mark.parametrize("form", ["der", "raw"])
+def test_a_key_that_stays_elsewhere_signs_in_two_steps(qt, eif, tmp_path, curve, digest, form):
+    identity, message, before = pair(tmp_path, "me", curve), tmp_path / "message", eif.read_bytes()
+    printed = qt.ok("sign-eif", "--eif", eif, "--signing-certificate", identity[0], "--to-sign", message)
+    assert eif.read_bytes() == before
+    assert printed["SignatureAlgorithm"] == {"sha256": "ES256", "sha384": "ES384", "sha512": "ES512"}[digest]
+    hasher = hashes.Hash(getattr(hashes, digest.upper())())
+    hasher.update(message.read_bytes())
+    assert printed["HashToSign"] == hasher.finalize().hex()
+    signature = openssl_signature(identity, message, digest)
+    if form == "raw":
+        half = {"P-256": 32, "P-384": 48, "P-521": 66}[curve]
+        signature = b"".join(n.to_bytes(half, "big") for n in eif_reader.utils.decode_dss_signature(signature))
+    (tmp_path / "signature").write_bytes(signature)
+    qt.ok("sign-eif", "--eif", eif, "--signing-certificate", identity[0], "--signature", tmp_path / "signature")
+    read = assert_good(eif, identity)
+    assert {k: printed[k] for k in read.pcrs} == read.pcrs
+
+
+def test_a_signature_of_something_else_is_refused_and_the_image_stays(qt, eif, tmp_path):
+    identity, other, message = pair(tmp_path, "me"), pair(tmp_path, "other"), tmp_path / "message"
+    before = eif.read_bytes()
+    qt.ok("sign-eif", "--eif", eif, "--signing-certificate", identity[0], "--to-sign", message)
+    wrong = {"other-key": openssl_signature(other, message, "sha384"),
+             "other-hash": openssl_signature(identity, message, "sha256"),
+             "other-message": openssl_signature(identity, identity[0], "sha384"),
+             "garbage": b"\x30\x06\x02\x01\x01\x02\x01", "empty": b"", "raw-zero": bytes(96)}
+    for name, content in wrong.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        error = qt.fails("sign-eif", "--eif", eif, "--signing-certificate", identity[0], "--signature", path)
+        assert str(path) in error
+        assert ("--to-sign" in error) == (name not in ("garbage", "empty")), error
+        assert eif.read_bytes() == before
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_certificates_that_do_not_fit_are_refused_before_anything_is_written(qt, eif, tmp_path):
+    before, me, other = eif.read_bytes(), pair(tmp_path, "me"), pair(tmp_path, "other")
+    expired, other_curve = pair(tmp_path, "expired", days=-1), pair(tmp_path, "small", "P-256")
+    assert "the certificate expired at" in qt.fails("sign-eif", "--eif", eif, *options(expired))
+    assert "doesn't belong to the certificate" in qt.fails("sign-eif", "--eif", eif, *options((me[0], other[1])))
+    assert "doesn't belong to the certificate" in qt.fails("sign-eif", "--eif", eif, *options((me[0], other_curve[1])))
+    assert "the certificate expired at" in qt.fails("sign-eif", "--eif", eif, "--signing-certificate", expired[0],
+                                                    "--to-sign", tmp_path / "message")
+    assert eif.read_bytes() == before
+    assert not (tmp_path / "message").exists()
+
+
+def test_a_damaged_image_is_not_signed(qt, eif, tmp_path):
+    data = bytearray(eif.read_bytes())
+    data[-1] ^= 1
+    eif.write_bytes(data)
+    identity = pair(tmp_path, "me")
+    for way in (options(identity), ("--remove-signature",),
+                ("--signing-certificate", identity[0], "--to-sign", tmp_path / "message")):
+        assert "the file is damaged" in qt.fails("sign-eif", "--eif", eif, *way)
+    assert eif.read_bytes() == bytes(data)
+    assert not (tmp_path / "message").exists()
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_older_files_become_version_4_with_their_measurements(qt, tmp_path, version):
+    path, identity = tmp_path / "old.eif", pair(tmp_path, "me")
+    path.write_bytes(eif_maker.eif([(eif_maker.KERNEL, b"K" * 5000), (eif_maker.CMDLINE, b"quiet"),
+                                    (eif_maker.RAMDISK, b"R" * 900)], version=version))
+    before = eif_reader.read_eif(path).pcrs
+    qt.ok("sign-eif", "--eif", path, *options(identity))
+    read = assert_good(path, identity)
+    assert read.version == 4 and read.metadata == {}
+    assert {k: read.pcrs[k] for k in before} == before
+
+
+def test_what_to_do_must_be_said_once(qt, eif, tmp_path):
+    for arguments in ([], ["--private-key", "k"], ["--remove-signature", "--signing-certificate", "c"],
+                      ["--to-sign", "m"], ["--signature", "s", "--to-sign", "m", "--signing-certificate", "c"],
+                      ["--to-sign", "m", "--signing-certificate", "c", "--eif-out", "o"]):
+        error = qt.fails("sign-eif", "--eif", eif, *arguments, status=2)
+        assert "qt enclave sign-eif: error: " in error
+
+
+def test_a_full_disk_leaves_the_image_as_it_was(qt, eif, tmp_path):
+    """Here the limit on a file's size, which ends in the same way."""
+    before, identity = eif.read_bytes(), pair(tmp_path, "me")
+    result = subprocess.run(["bash", "-c", 'ulimit -f 8; trap "" XFSZ; exec "$@"', "bash", qt.program, "enclave", "sign-eif",
+                             "--eif", eif, *map(str, options(identity))], env=qt.env, capture_output=True, text=True)
+    assert result.returncode == 1 and "File too large" in result.stderr, result
+    assert eif.read_bytes() == before
+    assert not list(tmp_path.glob(".*"))
