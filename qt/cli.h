@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { CLI_ARGUMENTS_MAX = 16 }; /* of one command, and global ones */
+enum { CLI_ARGUMENTS_MAX = 32 }; /* of one command, and global ones */
 
 enum cli_kind {
         CLI_FLAG,   /* takes no value */

@@ -4,6 +4,7 @@
 #include "lib/eif/metadata.h"
 #include "lib/enclave/build.h"
 #include "lib/enclave/install.h"
+#include "lib/enclave/nitro-blobs.h"
 #include "lib/format/json.h"
 #include "qt/measurements.h"
 #include "qt/progress.h"
@@ -26,6 +27,7 @@ enum {
         ARG_KERNEL,
         ARG_METADATA,
         ARG_NAME,
+        ARG_NITRO_COMPAT,
         ARG_PRIVATE_KEY,
         ARG_SIGNING_CERTIFICATE,
         ARGS,
@@ -70,8 +72,9 @@ static int read_inputs(const struct qt *qt, struct inputs *inputs, struct error 
                                  &inputs->signing, err);
         if (r == 0)
                 r = read_custom_metadata(qt, inputs, err);
-        if (r == 0)
-                r = install_find(INSTALL_INIT, &inputs->init, err);
+        if (r < 0 || qt_given(qt, ARG_NITRO_COMPAT))
+                return r;
+        r = install_find(INSTALL_INIT, &inputs->init, err);
         if (r == 0 && !qt_given(qt, ARG_KERNEL))
                 r = install_find(INSTALL_KERNEL, &inputs->kernel, err);
         return r;
@@ -90,6 +93,15 @@ static int build_time(int64_t *ret_time, struct error *err)
         return 0;
 }
 
+static const char *nitro_blobs(const struct qt *qt)
+{
+        const char *named = getenv("NITRO_CLI_BLOBS");
+
+        if (qt_given(qt, ARG_KERNEL))
+                return qt_text(qt, ARG_KERNEL);
+        return named && *named ? named : NITRO_BLOBS_FOLDER;
+}
+
 static int build(const struct qt *qt, const struct inputs *inputs, struct progress *progress, int fd,
                  struct eif_pcrs *ret_pcrs, struct error *err)
 {
@@ -98,6 +110,7 @@ static int build(const struct qt *qt, const struct inputs *inputs, struct progre
                 .image = qt_text(qt, ARG_DOCKER_URI),
                 .kernel = inputs->kernel ? inputs->kernel : qt_text(qt, ARG_KERNEL),
                 .init = inputs->init,
+                .nitro_blobs = qt_given(qt, ARG_NITRO_COMPAT) ? nitro_blobs(qt) : NULL,
                 .cmdline = qt_text(qt, ARG_CMDLINE),
                 .name = qt_text(qt, ARG_NAME),
                 .version = qt_text(qt, ARG_IMG_VERSION),
@@ -189,6 +202,10 @@ static const struct cli_argument arguments[ARGS] = {
                       .metavar = "TEXT",
                       .kind = CLI_TEXT,
                       .summary = "Name in the metadata.  Default: the docker-uri without its tag."},
+        [ARG_NITRO_COMPAT] = {.name = "--nitro-compat",
+                              .summary = "Make an image with AWS's init and kernel, for AWS Nitro Enclaves: "
+                                         "from the folder that "
+                                         "--kernel names, else NITRO_CLI_BLOBS, else nitro-cli's."},
         [ARG_PRIVATE_KEY] = {.name = "--private-key",
                              .metavar = "FILE",
                              .kind = CLI_TEXT,
@@ -207,6 +224,8 @@ static const struct cli_example examples[] = {
         {"Make an eif image with private-key and signing-certificate",
          "qt enclave make-img --docker-uri [DOCKER-URI] --eif [EIF] --private-key [PRIVATE-KEY] "
          "--signing-certificate [SIGNING-CERTIFICATE]"},
+        {"Make an eif image that AWS's init runs, on AWS Nitro Enclaves or here",
+         "qt enclave make-img --docker-uri [DOCKER-URI] --eif [EIF] --nitro-compat --kernel [BLOBS]"},
         {"Make an eif image without a Docker engine",
          "qt enclave make-img --docker-uri oci:DIR:TAG --eif [EIF]"},
 };

@@ -71,9 +71,16 @@ static int wait_for_end(const struct qt *qt, struct enclaves *enclaves, uint32_t
                           id, id);
         if (r < 0)
                 return qt_fail(qt, &err);
-        if (info.state == ENCLAVE_EXITED)
+        if (info.state == ENCLAVE_EXITED && info.exit_status == ENCLAVE_EXIT_UNKNOWN)
+                error_set(&err, -EIO,
+                          "enclave %u has ended; how its workload did is not known, since the image's init "
+                          "isn't "
+                          "Coffer's and tells nobody",
+                          id);
+        else if (info.state == ENCLAVE_EXITED)
                 return info.exit_status;
-        error_set(&err, -EIO, "enclave %u failed: %s", id, info.reason);
+        else
+                error_set(&err, -EIO, "enclave %u failed: %s", id, info.reason);
         return qt_fail(qt, &err);
 }
 

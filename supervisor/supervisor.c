@@ -7,7 +7,8 @@
  *
  *     does the workload run?      STARTED of the guest, or a heartbeat alone where init isn't ours;
  *                                 the starter then gets its answer and is no longer of interest
- *     how did the workload end?   EXITED, SIGNALED or FAILED of the guest; else the machine: settle()
+ *     how did the workload end?   EXITED, SIGNALED or FAILED of the guest; else the machine: settle().
+ *                                 Where init isn't ours nobody knows, and its status stays unknown
  *     is the machine gone?        the back end says so, and only that leads out: finish()
  *
  * So whatever happens, the way out is the same: settle how it ended, see to it that the machine ends (by
@@ -35,8 +36,8 @@ enum {
         CONSOLE_SIZE = 1024 * 1024,
         CONSOLE_TAIL = 400,       /* bytes of it in an error's text */
         POWER_OFF_MS = 15 * 1000, /* from the workload's end to the machine's */
-        KVM_HELLO_MS = 5 * 1000,  /* from a heartbeat to the control channel, before we take the init */
-        TCG_HELLO_MS = 30 * 1000, /* for somebody else's */
+        KVM_HELLO_MS = 5 * 1000,  /* from a heartbeat of our init to its control channel, before we go on */
+        TCG_HELLO_MS = 30 * 1000, /* without */
         KILL_AFTER_QUIT_MS = 2 * 1000,
         LOST_MS = 3 * 1000, /* from init's end to the machine's */
 };
@@ -207,6 +208,9 @@ static void on_machine_ended(const struct machine_end *end, void *user)
 
         if (s->stop_requested)
                 settle(s, ENCLAVE_EXITED, 128 + SIGKILL, SIGKILL, "");
+        /* The init of others ends the machine behind its workload, and says nothing. */
+        if (s->started && s->parts.launch->init_of_others && end->by_guest)
+                settle(s, ENCLAVE_EXITED, ENCLAVE_EXIT_UNKNOWN, 0, "");
         snprintf(text, sizeof(text), "%s%.900s", s->started ? "" : "the workload did not start: ",
                  s->lost[0] && s->killed ? s->lost : end->text);
         if (!s->settled) {
@@ -298,7 +302,10 @@ static void on_heartbeat(void *user)
         s->alive = true;
         if (s->started || s->settled || guest_is_connected(s->guest) || s->hello_timer)
                 return;
-        (void)loop_add_timer(s->loop, ms, on_hello_timer, s, &s->hello_timer, NULL);
+        if (s->parts.launch->init_of_others)
+                workload_runs(s);
+        else
+                (void)loop_add_timer(s->loop, ms, on_hello_timer, s, &s->hello_timer, NULL);
 }
 
 /* The workload has ended, which counts once: init waits for us to hang up, and then powers off.  More time

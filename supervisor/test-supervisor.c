@@ -16,6 +16,7 @@
 #include "supervisor/descriptors.h"
 #include "supervisor/supervisor.h"
 
+#include "lib/base/clock.h"
 #include "lib/base/fd.h"
 #include "lib/base/path.h"
 #include "lib/base/text.h"
@@ -72,7 +73,7 @@ static void end(struct machine *machine, bool orderly, const char *text)
 {
         if (machine->end)
                 return;
-        machine->how.orderly = orderly;
+        machine->how.orderly = machine->how.by_guest = orderly;
         snprintf(machine->how.text, sizeof(machine->how.text), "%s", text);
         (void)loop_add_timer(machine->loop, 0, on_end, machine, &machine->end, NULL);
 }
@@ -210,7 +211,12 @@ static void expect_done(struct fixture *f, char expected)
         assert_int_equal(done, expected);
 }
 
-enum init { INIT_OURS, INIT_LEASHED /* also ours */, INIT_OF_OTHERS /* never opens the control channel */ };
+enum init {
+        INIT_OURS,
+        INIT_LEASHED /* also ours */,
+        INIT_SILENT /* ours, but never opens the control channel */,
+        INIT_OF_OTHERS
+};
 
 static struct fixture *start_with(enum init kind, bool debug_mode, unsigned timeout_ms)
 {
@@ -224,6 +230,7 @@ static struct fixture *start_with(enum init kind, bool debug_mode, unsigned time
         assert_int_equal(enclaves_open(path, &f->enclaves, NULL), 0);
         cleanup_launch struct launch launch = make_launch(f, debug_mode, timeout_ms);
         launch.leashed = kind == INIT_LEASHED;
+        launch.init_of_others = kind == INIT_OF_OTHERS;
         assert_int_equal(registry_reserve(f->enclaves, &launch.info, true, NULL, NULL, &entry, NULL), 0);
         make_pair(status);
         make_pair(leash);
@@ -248,7 +255,7 @@ static struct fixture *start_with(enum init kind, bool debug_mode, unsigned time
                                                        .initrd_fd = -1,
                                                        .vsock_fd = -1,
                                                        .leash_fd = leash[1]};
-                run_child(&parts, kind == INIT_OF_OTHERS ? -1 : init[1], heartbeat[1]);
+                run_child(&parts, kind == INIT_OF_OTHERS || kind == INIT_SILENT ? -1 : init[1], heartbeat[1]);
         }
         close(status[1]);
         close(leash[1]);
@@ -674,21 +681,63 @@ static void test_heartbeat_is_returned(void **state)
         finish(f);
 }
 
-static void test_init_of_others_counts_as_started_by_its_heartbeat_alone(void **state)
+/* Its heartbeat is all that it says; and nobody in it can be asked to end, so it is ended. */
+static void check_heartbeat_suffices(enum init kind)
 {
-        struct fixture *f = start_with(INIT_OF_OTHERS, false, PATIENCE_MS);
+        struct fixture *f = start_with(kind, false, PATIENCE_MS);
         const uint8_t byte = GUEST_HEARTBEAT_BYTE;
 
-        (void)state;
         assert_int_equal(write(f->heartbeat_fd, &byte, 1), 1);
         struct control_reply reply = starters_answer(f);
         assert_int_equal(reply.code, 0);
         assert_int_equal(reply.info.state, ENCLAVE_RUNNING);
-        /* Nobody in it can be asked to end, so it is ended. */
         pid_t client = in_background(f, stop_politely);
         expect_done(f, DONE_QUIT);
         finish(f);
         assert_int_equal(result_of(client), 0);
+}
+
+static void test_init_of_others_counts_as_started_by_its_heartbeat_at_once(void **state)
+{
+        uint64_t begin = clock_ms();
+
+        (void)state;
+        check_heartbeat_suffices(INIT_OF_OTHERS);
+        uint64_t at_once = clock_ms() - begin;
+        begin = clock_ms();
+        check_heartbeat_suffices(INIT_SILENT); /* after a time of its own, which is far longer */
+        assert_true(at_once < (clock_ms() - begin) / 2);
+}
+
+static void test_end_of_an_init_of_others_is_an_end_whose_status_nobody_knows(void **state)
+{
+        struct fixture *f = start_with(INIT_OF_OTHERS, false, PATIENCE_MS);
+        const uint8_t byte = GUEST_HEARTBEAT_BYTE;
+        struct enclave_info info;
+
+        (void)state;
+        assert_int_equal(write(f->heartbeat_fd, &byte, 1), 1);
+        assert_int_equal(starters_answer(f).code, 0);
+        order(f, DO_POWER_OFF);
+        assert_int_equal(enclave_wait(f->enclaves, 0, -1, &info, NULL), 0);
+        assert_int_equal(info.state, ENCLAVE_EXITED);
+        assert_int_equal(info.exit_status, ENCLAVE_EXIT_UNKNOWN);
+        finish(f);
+}
+
+static void test_crash_of_a_machine_with_an_init_of_others_is_a_failure(void **state)
+{
+        struct fixture *f = start_with(INIT_OF_OTHERS, false, PATIENCE_MS);
+        const uint8_t byte = GUEST_HEARTBEAT_BYTE;
+        struct enclave_info info;
+
+        (void)state;
+        assert_int_equal(write(f->heartbeat_fd, &byte, 1), 1);
+        assert_int_equal(starters_answer(f).code, 0);
+        order(f, DO_CRASH);
+        assert_int_equal(enclave_wait(f->enclaves, 0, -1, &info, NULL), 0);
+        assert_int_equal(info.state, ENCLAVE_FAILED);
+        finish(f);
 }
 
 static void test_wrong_heartbeat_counts_for_nothing(void **state)
@@ -898,7 +947,9 @@ int main(void)
                 cmocka_unit_test(test_init_that_breaks_the_protocol_ends_its_enclave_only),
                 cmocka_unit_test(test_started_before_hello_counts_for_nothing),
                 cmocka_unit_test(test_heartbeat_is_returned),
-                cmocka_unit_test(test_init_of_others_counts_as_started_by_its_heartbeat_alone),
+                cmocka_unit_test(test_init_of_others_counts_as_started_by_its_heartbeat_at_once),
+                cmocka_unit_test(test_end_of_an_init_of_others_is_an_end_whose_status_nobody_knows),
+                cmocka_unit_test(test_crash_of_a_machine_with_an_init_of_others_is_a_failure),
                 cmocka_unit_test(test_wrong_heartbeat_counts_for_nothing),
                 cmocka_unit_test(test_console_is_shown_from_the_beginning_to_one_reader),
                 cmocka_unit_test(test_console_is_refused_outside_debug_mode),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/enclave/boot-image.h"
 
+#include "lib/enclave/guest-config.h"
 #include "lib/enclave/ramdisk-size.h"
 #include "lib/enclave/state.h"
 
@@ -39,6 +40,7 @@ struct copier {
         size_t section; /* of the ramdisk that `walk` is in */
         bool in_ramdisk;
         struct ramdisk_size walk;
+        bool own_init;
         struct buf kernel_head;
         uint64_t kernel_size;
 };
@@ -84,6 +86,7 @@ static int end_ramdisk(struct copier *copier)
                 return 0;
         copier->in_ramdisk = false;
         copier->unpacked += ramdisk_size_unpacked(&copier->walk);
+        copier->own_init |= copier->walk.seen;
         copier->initrd_size += pad;
         return write_copy(copier->initrd_fd, zeros, pad);
 }
@@ -95,7 +98,7 @@ static int take_ramdisk(struct copier *copier, size_t section, struct view piece
         if (!copier->in_ramdisk || copier->section != section) {
                 if ((r = end_ramdisk(copier)) < 0)
                         return copy_error(r, err);
-                copier->walk = ramdisk_size_new();
+                copier->walk = ramdisk_size_new(GUEST_CONFIG_PATH);
                 copier->section = section;
                 copier->in_ramdisk = true;
         }
@@ -239,6 +242,7 @@ static int take_copied(const struct eif *eif, struct copier *copier, const struc
         image->kernel_memory = kernel_memory(buf_view(&copier->kernel_head));
         image->initrd_size = copier->initrd_size;
         image->unpacked_size = copier->unpacked;
+        image->own_init = copier->own_init;
         return 0;
 }
 

@@ -27,6 +27,7 @@ struct boot_image {
         uint64_t kernel_memory; /* bytes that the running kernel takes */
         uint64_t initrd_size;
         uint64_t unpacked_size; /* bytes of memory that the unpacked ramdisks take */
+        bool own_init; /* there is what enclave-init reads: whoever runs it opens a control channel */
 };
 
 #define BOOT_IMAGE_NONE ((struct boot_image){.kernel_fd = -1, .initrd_fd = -1, .whole_fd = -1})

@@ -15,7 +15,7 @@
 #include <string.h>
 
 /* What Docker gives a container whose image names no PATH. */
-static const char default_path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 enum { SIGNAL_MAX = 64 };
 
@@ -95,23 +95,43 @@ static int add_command(const struct image_config *config, struct guest_config *g
         return r;
 }
 
-static bool has_variable(char *const *env, const char *prefix)
+/* The value of an environment's variable, or NULL. */
+static const char *variable(char *const *env, const char *name)
 {
+        size_t n = strlen(name);
+
         for (; *env; env++)
-                if (string_starts_with(*env, prefix))
-                        return true;
-        return false;
+                if (strncmp(*env, name, n) == 0 && (*env)[n] == '=')
+                        return *env + n + 1;
+        return NULL;
+}
+
+const char *build_path_of(const struct image_config *config)
+{
+        const char *path = variable(config->env, "PATH");
+
+        return path ? path : default_path;
+}
+
+bool build_has_variable(const struct image_config *config, const char *name)
+{
+        return variable(config->env, name) != NULL;
+}
+
+static int add_variable(struct guest_config *guest, const char *name, const char *value, struct error *err)
+{
+        cleanup_free char *entry = string_printf("%s=%s", name, value);
+
+        return entry ? guest_config_add_env(guest, entry, err) : error_oom(err);
 }
 
 static int add_environment(const struct image_config *config, const struct image_user *user,
                            struct guest_config *guest, struct error *err)
 {
-        int r = has_variable(config->env, "PATH=") ? 0 : guest_config_add_env(guest, default_path, err);
+        int r = build_has_variable(config, "PATH") ? 0 : add_variable(guest, "PATH", default_path, err);
 
-        if (r == 0 && !has_variable(config->env, "HOME=")) {
-                cleanup_free char *home = string_printf("HOME=%s", user->home);
-                r = home ? guest_config_add_env(guest, home, err) : error_oom(err);
-        }
+        if (r == 0 && !build_has_variable(config, "HOME"))
+                r = add_variable(guest, "HOME", user->home, err);
         for (char **entry = config->env; r == 0 && *entry; entry++)
                 r = guest_config_add_env(guest, *entry, err);
         return r;

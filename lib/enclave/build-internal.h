@@ -20,6 +20,13 @@ int build_guest_config(const struct image_config *config, const struct image_tre
 /* The working folder as an absolute path without "." and "..", on the heap; NULL when out of memory. */
 char *build_working_dir(const struct image_config *config);
 
+/* The PATH of the image's environment, or what containers get that have none.  Belongs to `config` or to
+ * nobody. */
+const char *build_path_of(const struct image_config *config);
+
+/* Whether the image's environment has this variable. */
+bool build_has_variable(const struct image_config *config, const char *name);
+
 /* Appends the metadata section. */
 int build_metadata(const struct enclave_build_options *options, const struct image *image,
                    const struct kernel *kernel, struct buf *b, struct error *err);

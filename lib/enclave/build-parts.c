@@ -11,6 +11,7 @@ void build_parts_done(struct build_parts *parts)
         eif_writer_free(parts->writer);
         kernel_done(&parts->kernel);
         fd_close_p(&parts->init_fd);
+        fd_close_p(&parts->nsm_fd);
         *parts = BUILD_PARTS_NONE;
 }
 
@@ -74,6 +75,8 @@ static int write_bootstrap(struct build_parts *parts, struct error *err)
                 r = ramdisk_add_dir(ramdisk, "dev", &folder, err);
         if (r == 0)
                 r = ramdisk_add_file_fd(ramdisk, "init", &program, parts->init_fd, 0, parts->init_size, err);
+        if (r == 0 && parts->nsm_fd >= 0)
+                r = ramdisk_add_file_fd(ramdisk, "nsm.ko", &program, parts->nsm_fd, 0, parts->nsm_size, err);
         if (r == 0 && parts->kernel.n_modules > 0)
                 r = ramdisk_add_dir(ramdisk, "modules", &folder, err);
         for (size_t i = 0; r == 0 && i < parts->kernel.n_modules; i++) {

@@ -14,10 +14,12 @@ struct build_parts {
         struct kernel kernel;
         int init_fd;
         uint64_t init_size;
+        int nsm_fd; /* the driver that AWS's init loads, -1: none */
+        uint64_t nsm_size;
         struct eif_writer *writer;
 };
 
-#define BUILD_PARTS_NONE ((struct build_parts){.kernel = KERNEL_NONE, .init_fd = -1})
+#define BUILD_PARTS_NONE ((struct build_parts){.kernel = KERNEL_NONE, .init_fd = -1, .nsm_fd = -1})
 
 /* Opens kernel (as kernel_open() takes it) and enclave-init. *ret_parts is for build_parts_done(). */
 int build_parts_open(const char *kernel, const char *init, struct build_parts *ret_parts, struct error *err);

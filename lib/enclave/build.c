@@ -8,12 +8,16 @@
  *     ramdisk 0   the bootstrap: init, dev/, modules/NN-name.ko
  *     ramdisk 1   the application: enclave/config, enclave/xattrs, rootfs/...
  *     signature   where a signer is given
+ *
+ * With AWS's init (build-nitro.h) ramdisk 0 has init, dev/ and nsm.ko, and ramdisk 1 rootfs/..., cmd and env.
  */
 #include "lib/enclave/build.h"
 #include "lib/base/fd.h"
 #include "lib/enclave/build-internal.h"
+#include "lib/enclave/build-nitro.h"
 #include "lib/enclave/build-parts.h"
 #include "lib/enclave/guest-config.h"
+#include "lib/enclave/nitro-blobs.h"
 #include "lib/image/ramdisk.h"
 
 /* No machine that runs enclaves has more memory to unpack an image into; what is larger is a sparse file that
@@ -26,6 +30,8 @@ struct build {
         struct image_tree *tree;
         struct build_parts parts;
         struct buf config; /* enclave/config */
+        struct nitro_texts nitro;
+        char *nitro_cmdline;
         struct buf metadata;
 };
 
@@ -33,6 +39,8 @@ static void build_done(struct build *build)
 {
         build_parts_done(&build->parts);
         buf_done(&build->config);
+        nitro_texts_done(&build->nitro);
+        free(build->nitro_cmdline);
         buf_done(&build->metadata);
         image_tree_free(build->tree);
         image_free(build->image);
@@ -125,7 +133,9 @@ static int prepare_texts(struct build *build, struct error *err)
         if (r == 0)
                 r = image_tree_make_dirs(build->tree, cwd, 0755, err);
         if (r == 0)
-                r = build_guest_config(config, build->tree, &build->config, err);
+                r = build->options->nitro_blobs
+                            ? nitro_texts_make(config, build->tree, build->options->log, &build->nitro, err)
+                            : build_guest_config(config, build->tree, &build->config, err);
         if (r == 0)
                 r = build_metadata(build->options, build->image, &build->parts.kernel, &build->metadata, err);
         if (r < 0)
@@ -133,14 +143,12 @@ static int prepare_texts(struct build *build, struct error *err)
         return r;
 }
 
-static int write_application(struct build *build, struct error *err)
+/* For our init. */
+static int add_application(struct build *build, struct ramdisk *ramdisk, struct error *err)
 {
         const struct ramdisk_attr folder = {.mode = 0700}, file = {.mode = 0600};
-        cleanup_ramdisk struct ramdisk *ramdisk = NULL;
-        int r = build_parts_ramdisk(&build->parts, &ramdisk, err);
+        int r = ramdisk_add_dir(ramdisk, "enclave", &folder, err);
 
-        if (r == 0)
-                r = ramdisk_add_dir(ramdisk, "enclave", &folder, err);
         if (r == 0)
                 r = ramdisk_add_xattrs(ramdisk, build->tree, GUEST_XATTRS_PATH, err);
         if (r == 0)
@@ -148,13 +156,38 @@ static int write_application(struct build *build, struct error *err)
         /* Last, for it tells enclave-init that all before it was unpacked; see guest-config.h. */
         if (r == 0)
                 r = ramdisk_add_file(ramdisk, GUEST_CONFIG_PATH, &file, buf_view(&build->config), err);
+        return r;
+}
+
+/* For AWS's: the same order, with the same effect. */
+static int add_nitro_application(struct build *build, struct ramdisk *ramdisk, struct error *err)
+{
+        const struct ramdisk_attr file = {.mode = 0644};
+        int r = ramdisk_add_tree(ramdisk, build->tree, "rootfs", tell_ramdisk, build, err);
+
+        if (r == 0)
+                r = ramdisk_add_file(ramdisk, "env", &file, buf_view(&build->nitro.env), err);
+        if (r == 0)
+                r = ramdisk_add_file(ramdisk, "cmd", &file, buf_view(&build->nitro.cmd), err);
+        return r;
+}
+
+static int write_application(struct build *build, struct error *err)
+{
+        cleanup_ramdisk struct ramdisk *ramdisk = NULL;
+        int r = build_parts_ramdisk(&build->parts, &ramdisk, err);
+
+        if (r == 0)
+                r = build->options->nitro_blobs ? add_nitro_application(build, ramdisk, err)
+                                                : add_application(build, ramdisk, err);
         return r < 0 ? r : ramdisk_finish(ramdisk, err);
 }
 
 static int write_file(struct build *build, int fd, struct eif_pcrs *ret_pcrs, struct error *err)
 {
-        int r = build_parts_begin(&build->parts, fd, build->options->cmdline, buf_view(&build->metadata),
-                                  err);
+        const char *given = build->options->cmdline;
+        int r = build_parts_begin(&build->parts, fd, given ? given : build->nitro_cmdline,
+                                  buf_view(&build->metadata), err);
 
         if (r == 0)
                 r = write_application(build, err);
@@ -170,7 +203,9 @@ int enclave_build(const struct enclave_build_options *options, int fd, struct ei
                 .config = buf_with_max(GUEST_CONFIG_MAX),
                 .metadata = buf_with_max(EIF_METADATA_MAX),
         };
-        int r = build_parts_open(options->kernel, options->init, &build.parts, err);
+        int r = options->nitro_blobs
+                        ? nitro_blobs_open(options->nitro_blobs, &build.parts, &build.nitro_cmdline, err)
+                        : build_parts_open(options->kernel, options->init, &build.parts, err);
 
         if (r == 0)
                 r = open_image(&build, err);

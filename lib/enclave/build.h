@@ -36,9 +36,12 @@ struct enclave_build_progress {
 
 /* Zero is a good default for all but the first three. */
 struct enclave_build_options {
-        const char *image;   /* URI, as image_open() takes it */
-        const char *kernel;  /* folder or bzImage, as kernel_open() takes it */
-        const char *init;    /* path of enclave-init */
+        const char *image;  /* URI, as image_open() takes it */
+        const char *kernel; /* folder or bzImage, as kernel_open() takes it */
+        const char *init;   /* path of enclave-init */
+        /* Folder of AWS's parts, for an image that AWS's init runs (nitro-blobs.h): instead of kernel and
+         * init. NULL: an image of our own kind. */
+        const char *nitro_blobs;
         const char *cmdline; /* NULL: ENCLAVE_KERNEL_CMDLINE */
         const char *name;    /* NULL: the URI's last part without tag */
         const char *version; /* NULL: the image's id in hex */

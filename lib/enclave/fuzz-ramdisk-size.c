@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* The first byte cuts the rest into pieces; however it is cut, the count is the same. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        struct ramdisk_size whole = ramdisk_size_new(), pieces = ramdisk_size_new();
+        struct ramdisk_size whole = ramdisk_size_new("a/b"), pieces = ramdisk_size_new("a/b");
 
         if (size == 0)
                 return 0;

@@ -110,14 +110,15 @@ static int parse_config_title(struct view config, struct kernel *kernel)
         return kernel->operating_system && kernel->version ? 0 : -ENOMEM;
 }
 
-/* Fills in operating_system and version from the configuration in `folder`, else from the release. */
-static int name_kernel(int folder, struct kernel *kernel, struct error *err)
+/* Fills in operating_system and version from the configuration of this name in `folder`, else from the
+ * release. */
+static int name_kernel(int folder, const char *name, struct kernel *kernel, struct error *err)
 {
         cleanup_buf struct buf config = buf_with_max(CONFIG_MAX);
         int r = -EBADMSG;
 
-        if (folder >= 0 && faccessat(folder, "config", F_OK, 0) == 0) {
-                r = file_read(folder, "config", CONFIG_MAX, &config, err);
+        if (folder >= 0 && faccessat(folder, name, F_OK, 0) == 0) {
+                r = file_read(folder, name, CONFIG_MAX, &config, err);
                 if (r < 0)
                         return r;
                 r = parse_config_title(buf_view(&config), kernel);
@@ -395,7 +396,7 @@ static int fill_kernel(const char *path, struct kernel *kernel, struct error *er
         if (r == 0 && folder >= 0)
                 r = read_release(folder, kernel, err);
         if (r == 0)
-                r = name_kernel(folder, kernel, err);
+                r = name_kernel(folder, "config", kernel, err);
         if (r == 0 && folder >= 0)
                 r = read_modules(folder, kernel, err);
         return r;
@@ -410,6 +411,37 @@ int kernel_open(const char *path, struct kernel *ret_kernel, struct error *err)
                 error_wrap(err, "kernel %s", path);
                 return r;
         }
+        *ret_kernel = kernel;
+        kernel = KERNEL_NONE;
+        return 0;
+}
+
+static int fill_bare(int folder, const char *image, const char *config, struct kernel *kernel,
+                     struct error *err)
+{
+        struct stat st;
+        int r;
+
+        kernel->image_fd = openat(folder, image, O_RDONLY | O_CLOEXEC);
+        kernel->image_path = strdup(image);
+        if (kernel->image_fd < 0 || fstat(kernel->image_fd, &st) < 0)
+                return error_errno(err, errno, "cannot open");
+        if (!kernel->image_path)
+                return error_oom(err);
+        if (!S_ISREG(st.st_mode))
+                return error_set(err, -EBADMSG, "not a regular file");
+        r = check_image(kernel->image_fd, &kernel->release, err);
+        return r < 0 ? r : name_kernel(folder, config, kernel, err);
+}
+
+int kernel_open_bare(int folder, const char *image, const char *config, struct kernel *ret_kernel,
+                     struct error *err)
+{
+        cleanup_kernel struct kernel kernel = KERNEL_NONE;
+        int r = fill_bare(folder, image, config, &kernel, err);
+
+        if (r < 0)
+                return r;
         *ret_kernel = kernel;
         kernel = KERNEL_NONE;
         return 0;

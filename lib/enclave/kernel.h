@@ -35,6 +35,12 @@ struct kernel {
  * in, -EOPNOTSUPP where a module is compressed. */
 int kernel_open(const char *path, struct kernel *ret_kernel, struct error *err);
 
+/* Opens the bzImage `image` in `folder`, which has everything built in; `config` is the name of its
+ * configuration there, which names it where there is one.  As kernel_open() else; the error names neither
+ * folder nor file. */
+int kernel_open_bare(int folder, const char *image, const char *config, struct kernel *ret_kernel,
+                     struct error *err);
+
 /* Closes and frees what the kernel holds. Safe on a zeroed one whose image_fd is -1. */
 void kernel_done(struct kernel *kernel);
 #define cleanup_kernel CLEANUP(kernel_done)

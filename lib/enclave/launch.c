@@ -18,10 +18,11 @@ void launch_done(struct launch *launch)
 int launch_write(const struct launch *launch, int *ret_fd, struct error *err)
 {
         cleanup_json json_t *json =
-                json_pack("{s:o, s:s, s:s, s:b, s:b, s:b, s:b, s:I}", "enclave", state_to_json(&launch->info),
-                          "state_dir", launch->state_dir, "cmdline", launch->cmdline, "nitro", launch->nitro,
-                          "kernel_vsock", launch->kernel_vsock, "has_initrd", launch->has_initrd, "leashed",
-                          launch->leashed, "timeout_ms", (json_int_t)launch->timeout_ms);
+                json_pack("{s:o, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:I}", "enclave",
+                          state_to_json(&launch->info), "state_dir", launch->state_dir, "cmdline",
+                          launch->cmdline, "nitro", launch->nitro, "kernel_vsock", launch->kernel_vsock,
+                          "has_initrd", launch->has_initrd, "leashed", launch->leashed, "init_of_others",
+                          launch->init_of_others, "timeout_ms", (json_int_t)launch->timeout_ms);
         cleanup_buf struct buf text = buf_with_max(STATE_JSON_MAX);
 
         /* The command line was checked for NULs; a path or command line that is no UTF-8 does not fit into
@@ -56,6 +57,7 @@ static int from_json(const json_t *json, struct launch *launch, struct error *er
         launch->kernel_vsock = json_is_true(json_object_get(json, "kernel_vsock"));
         launch->has_initrd = json_is_true(json_object_get(json, "has_initrd"));
         launch->leashed = json_is_true(json_object_get(json, "leashed"));
+        launch->init_of_others = json_is_true(json_object_get(json, "init_of_others"));
         launch->timeout_ms = (unsigned)timeout;
         return state_from_json(json_object_get(json, "enclave"), &launch->info, err);
 }

@@ -25,6 +25,7 @@ struct launch {
         bool nitro;        /* on the Nitro driver, with the kernel's vsock */
         bool kernel_vsock; /* by /dev/vhost-vsock */
         bool has_initrd;
+        bool init_of_others; /* nothing comes from init but its heartbeat */
         bool leashed;        /* there is a LAUNCH_FD_LEASH (leash.h) */
         unsigned timeout_ms; /* until the workload runs */
 };

@@ -28,6 +28,14 @@ static uint64_t round_up(uint64_t value, uint64_t align)
         return (value + align - 1) / align * align;
 }
 
+/* Where the walk is, by what is still to come of the entry. */
+static void go_on(struct ramdisk_size *size)
+{
+        size->state = size->name > 0   ? RAMDISK_IN_NAME
+                      : size->skip > 0 ? RAMDISK_IN_ENTRY
+                                       : RAMDISK_AT_HEADER;
+}
+
 /* A whole header is there: what follows it, and what it costs. */
 static void take_header(struct ramdisk_size *size)
 {
@@ -41,9 +49,24 @@ static void take_header(struct ramdisk_size *size)
                 return;
         }
         size->unpacked += round_up(file, RAMDISK_PAGE) + RAMDISK_ENTRY_COST;
-        size->skip = round_up(RAMDISK_NEWC_HEADER + name, 4) - RAMDISK_NEWC_HEADER + round_up(file, 4);
-        size->state = size->skip > 0 ? RAMDISK_IN_ENTRY : RAMDISK_AT_HEADER;
+        size->skip = round_up(RAMDISK_NEWC_HEADER + name, 4) - RAMDISK_NEWC_HEADER - name + round_up(file, 4);
+        size->name = name;
+        size->name_at = 0;
+        size->matches = size->watched && name == strlen(size->watched) + 1;
         size->n_header = 0;
+        go_on(size);
+}
+
+/* Takes n bytes of the name, no more than it has. */
+static void take_name(struct ramdisk_size *size, const uint8_t *p, size_t n)
+{
+        if (size->matches && memcmp(size->watched + size->name_at, p, n) != 0)
+                size->matches = false;
+        size->name_at += n;
+        size->name -= n;
+        if (size->name == 0 && size->matches)
+                size->seen = true;
+        go_on(size);
 }
 
 /* Zeros pad archives, and part one from the next. */
@@ -62,12 +85,16 @@ void ramdisk_size_feed(struct ramdisk_size *size, struct view piece)
                 case RAMDISK_OPAQUE:
                         size->unpacked += (uint64_t)RAMDISK_EXPANSION * n;
                         break;
+                case RAMDISK_IN_NAME:
+                        if (n > size->name)
+                                n = (size_t)size->name;
+                        take_name(size, piece.p, n);
+                        break;
                 case RAMDISK_IN_ENTRY:
                         if (n > size->skip)
                                 n = (size_t)size->skip;
                         size->skip -= n;
-                        if (size->skip == 0)
-                                size->state = RAMDISK_AT_HEADER;
+                        go_on(size);
                         break;
                 case RAMDISK_AT_HEADER:
                         if (size->n_header == 0) {

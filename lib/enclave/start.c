@@ -233,6 +233,7 @@ static int reserve(struct start *start, struct enclaves *enclaves, struct error 
         launch->cmdline = take_pointer(&start->image.cmdline);
         launch->has_initrd = start->image.initrd_fd >= 0;
         launch->leashed = start->options->ret_leash_fd;
+        launch->init_of_others = !start->image.own_init;
         launch->state_dir = string_printf("%s", registry_path(enclaves));
         if (!launch->state_dir)
                 return error_oom(err);

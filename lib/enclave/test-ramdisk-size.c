@@ -37,11 +37,39 @@ static void add_entry(struct buf *b, const char *name, size_t size)
 /* What is counted when `v` comes in pieces of `step` bytes. */
 static uint64_t count(struct view v, size_t step)
 {
-        struct ramdisk_size size = ramdisk_size_new();
+        struct ramdisk_size size = ramdisk_size_new(NULL);
 
         for (size_t at = 0; at < v.n; at += step)
                 ramdisk_size_feed(&size, view_of(v.p + at, v.n - at < step ? v.n - at : step));
         return ramdisk_size_unpacked(&size);
+}
+
+static bool sees(struct view v, const char *name, size_t step)
+{
+        struct ramdisk_size size = ramdisk_size_new(name);
+
+        for (size_t at = 0; at < v.n; at += step)
+                ramdisk_size_feed(&size, view_of(v.p + at, v.n - at < step ? v.n - at : step));
+        return size.seen;
+}
+
+static void test_a_name_is_seen_in_any_pieces_and_no_name_like_it(void **state)
+{
+        cleanup_buf struct buf b = buf_with_max(MIB);
+        static const size_t steps[] = {1, 3, 109, 110, 111, 4096, MIB};
+
+        (void)state;
+        add_entry(&b, "enclave", 0);
+        add_entry(&b, "enclave/config", 33);
+        add_entry(&b, "TRAILER!!!", 0);
+        for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+                assert_true(sees(buf_view(&b), "enclave/config", steps[i]));
+                assert_true(sees(buf_view(&b), "enclave", steps[i]));
+                assert_false(sees(buf_view(&b), "enclave/confiG", steps[i]));
+                assert_false(sees(buf_view(&b), "enclave/confi", steps[i]));
+                assert_false(sees(buf_view(&b), "enclave/config2", steps[i]));
+                assert_false(sees(buf_view(&b), "", steps[i]));
+        }
 }
 
 static void test_archive_counts_whole_pages_and_its_entries_in_any_pieces(void **state)
@@ -130,6 +158,7 @@ static void test_words_of_the_command_line_are_whole_words(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_a_name_is_seen_in_any_pieces_and_no_name_like_it),
                 cmocka_unit_test(test_archive_counts_whole_pages_and_its_entries_in_any_pieces),
                 cmocka_unit_test(test_archive_behind_an_archive_counts_too),
                 cmocka_unit_test(test_compressed_ramdisk_counts_several_times_its_size),

@@ -5,7 +5,7 @@ import struct
 import zlib
 
 HEADER_SIZE = 548
-KERNEL, CMDLINE, RAMDISK, METADATA = 1, 2, 3, 5
+KERNEL, CMDLINE, RAMDISK, SIGNATURE, METADATA = 1, 2, 3, 4, 5
 
 
 def cpio(entries):
