@@ -8,8 +8,7 @@
  */
 #include "lib/crypto/hash-thread.h"
 
-#include <pthread.h>
-#include <signal.h>
+#include "lib/base/thread.h"
 
 enum thread_state {
         THREAD_UNTRIED, /* no block was big enough yet */
@@ -45,20 +44,6 @@ static void *work(void *user)
         }
         pthread_mutex_unlock(&t->lock);
         return NULL;
-}
-
-/* Signals are the business of the caller's threads, so the new one blocks them all. */
-static void start(struct hash_thread *t)
-{
-        sigset_t all, before;
-
-        sigfillset(&all);
-        t->state = THREAD_REFUSED;
-        if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
-                return;
-        if (pthread_create(&t->thread, NULL, work, t) == 0)
-                t->state = THREAD_RUNNING;
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 int hash_thread_new(enum hash_algorithm algorithm, struct hash_thread **ret_thread)
@@ -100,7 +85,7 @@ void hash_thread_update(struct hash_thread *t, const void *p, size_t n)
 {
         hash_thread_wait(t);
         if (n >= HASH_THREAD_MIN && t->state == THREAD_UNTRIED)
-                start(t);
+                t->state = thread_start(work, t, &t->thread) == 0 ? THREAD_RUNNING : THREAD_REFUSED;
         if (n < HASH_THREAD_MIN || t->state != THREAD_RUNNING) {
                 hash_update(&t->hash, p, n);
                 return;
