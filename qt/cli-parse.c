@@ -82,6 +82,20 @@ static bool read_choice(struct parser *p, const struct cli_argument *argument, s
         return false;
 }
 
+static bool add_to_list(struct parser *p, const struct match *match, const char *text)
+{
+        size_t n = 0;
+
+        while (match->value->list[n])
+                n++;
+        if (n == CLI_LIST_MAX) {
+                fail_argument(p, match->argument, "it is given too often");
+                return false;
+        }
+        match->value->list[n] = text;
+        return true;
+}
+
 static bool read_value(struct parser *p, const struct match *match, const char *text)
 {
         match->value->text = text;
@@ -91,6 +105,8 @@ static bool read_value(struct parser *p, const struct match *match, const char *
                 return read_number(p, match->argument, match->value);
         case CLI_CHOICE:
                 return read_choice(p, match->argument, match->value);
+        case CLI_LIST:
+                return add_to_list(p, match, text);
         case CLI_FLAG:
         case CLI_TEXT:
                 break;

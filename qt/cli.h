@@ -14,11 +14,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { CLI_ARGUMENTS_MAX = 32 }; /* of one command, and global ones */
+enum {
+        CLI_ARGUMENTS_MAX = 32, /* of one command, and global ones */
+        CLI_LIST_MAX = 16,      /* times that one argument may be given */
+};
 
 enum cli_kind {
         CLI_FLAG,   /* takes no value */
         CLI_TEXT,   /* any */
+        CLI_LIST,   /* any, and it may be given several times */
         CLI_NUMBER, /* a whole number from min to max */
         CLI_CHOICE, /* one of a list, in any case of letters */
 };
@@ -74,8 +78,9 @@ struct cli_program {
 
 struct cli_value {
         bool given;
-        const char *text; /* the last one given, else the default, else NULL */
-        uint64_t number;  /* CLI_NUMBER: of `text`; CLI_CHOICE: its index */
+        const char *text;                   /* the last one given, else the default, else NULL */
+        uint64_t number;                    /* CLI_NUMBER: of `text`; CLI_CHOICE: its index */
+        const char *list[CLI_LIST_MAX + 1]; /* CLI_LIST: all that were given, NULL-terminated */
 };
 
 /* What was asked for.  Texts point into argv and into the tables. */

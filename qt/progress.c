@@ -10,7 +10,7 @@ static const char *phase_name(enum enclave_build_phase phase)
         static const char *const names[] = {
                 [ENCLAVE_BUILD_RESOLVE] = "looking for the image",
                 [ENCLAVE_BUILD_EXPORT] = "reading the image",
-                [ENCLAVE_BUILD_LAYER] = "layer",
+                [ENCLAVE_BUILD_LAYERS] = "layers",
                 [ENCLAVE_BUILD_MERGE] = "merging layer",
                 [ENCLAVE_BUILD_WRITE] = "writing the root file system",
         };

@@ -98,6 +98,11 @@ uint64_t qt_number(const struct qt *qt, size_t index)
         return qt->parsed->values[index].number;
 }
 
+const char *const *qt_list(const struct qt *qt, size_t index)
+{
+        return qt->parsed->values[index].list;
+}
+
 bool qt_given(const struct qt *qt, size_t index)
 {
         return qt->parsed->values[index].given;

@@ -52,7 +52,8 @@ int qt_fail(const struct qt *qt, const struct error *err);
 int qt_usage(const struct qt *qt, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The value of the command's argument at `index`: its text (default or NULL where not given), its number,
- * whether it was given. */
+ * all texts that were given for it (NULL-terminated), whether it was given. */
 const char *qt_text(const struct qt *qt, size_t index);
 uint64_t qt_number(const struct qt *qt, size_t index);
+const char *const *qt_list(const struct qt *qt, size_t index);
 bool qt_given(const struct qt *qt, size_t index);

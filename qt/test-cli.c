@@ -70,6 +70,37 @@ static const struct cli_value *value_of(const struct line *line, const char *nam
         return NULL;
 }
 
+static void a_list_keeps_all_that_was_given(void **state)
+{
+        (void)state;
+        CLEANUP(line_done) struct line line;
+        parse(&line,
+              "qt enclave make-img --docker-uri a --eif b --insecure-registry x:5 --insecure-registry=y");
+        assert_int_equal(line.outcome, CLI_RUN);
+        const struct cli_value *value = value_of(&line, "--insecure-registry");
+        assert_string_equal(value->list[0], "x:5");
+        assert_string_equal(value->list[1], "y");
+        assert_null(value->list[2]);
+}
+
+static void a_list_has_an_end(void **state)
+{
+        char *argv[5 + 2 * (CLI_LIST_MAX + 1)] = {NULL};
+        CLEANUP(line_done) struct line line = {.text = buf_with_max(1 << 20)};
+        int argc = 0;
+        char words[][24] = {"qt", "enclave", "make-img", "--insecure-registry", "h"};
+
+        (void)state;
+        for (int i = 0; i < 3; i++)
+                argv[argc++] = words[i];
+        for (int i = 0; i <= CLI_LIST_MAX; i++) {
+                argv[argc++] = words[3];
+                argv[argc++] = words[4];
+        }
+        assert_int_equal(cli_parse(&qt_program, argc, argv, &line.parsed, &line.text), CLI_ERROR);
+        assert_non_null(strstr(buf_string(&line.text), "--insecure-registry: it is given too often"));
+}
+
 static void nothing_gives_the_welcome(void **state)
 {
         (void)state;
@@ -280,6 +311,8 @@ static void version_is_the_programs_only(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_list_keeps_all_that_was_given),
+                cmocka_unit_test(a_list_has_an_end),
                 cmocka_unit_test(nothing_gives_the_welcome),
                 cmocka_unit_test(group_help_is_the_documented_one),
                 cmocka_unit_test(console_help_is_the_documented_one),

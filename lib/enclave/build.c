@@ -20,6 +20,8 @@
 #include "lib/enclave/nitro-blobs.h"
 #include "lib/image/ramdisk.h"
 
+#include <pthread.h>
+
 /* No machine that runs enclaves has more memory to unpack an image into; what is larger is a sparse file that
  * lies. */
 static const uint64_t IMAGE_SIZE_MAX = UINT64_C(1) << 40;
@@ -33,6 +35,7 @@ struct build {
         struct nitro_texts nitro;
         char *nitro_cmdline;
         struct buf metadata;
+        pthread_mutex_t telling; /* layers are merged while others are fetched, and both tell */
 };
 
 static void build_done(struct build *build)
@@ -43,14 +46,18 @@ static void build_done(struct build *build)
         free(build->nitro_cmdline);
         buf_done(&build->metadata);
         image_tree_free(build->tree);
-        image_free(build->image);
+        image_free(build->image); /* ends its threads */
+        pthread_mutex_destroy(&build->telling);
 }
 #define cleanup_build CLEANUP(build_done)
 
-static void tell(const struct build *build, struct enclave_build_progress progress)
+static void tell(struct build *build, struct enclave_build_progress progress)
 {
-        if (build->options->progress)
-                build->options->progress(build->options->progress_user, &progress);
+        if (!build->options->progress)
+                return;
+        pthread_mutex_lock(&build->telling);
+        build->options->progress(build->options->progress_user, &progress);
+        pthread_mutex_unlock(&build->telling);
 }
 
 static void tell_image(void *user, const struct image_progress *progress)
@@ -58,11 +65,11 @@ static void tell_image(void *user, const struct image_progress *progress)
         static const enum enclave_build_phase phases[] = {
                 [IMAGE_PHASE_RESOLVE] = ENCLAVE_BUILD_RESOLVE,
                 [IMAGE_PHASE_EXPORT] = ENCLAVE_BUILD_EXPORT,
-                [IMAGE_PHASE_LAYER] = ENCLAVE_BUILD_LAYER,
+                [IMAGE_PHASE_LAYERS] = ENCLAVE_BUILD_LAYERS,
         };
 
         tell(user, (struct enclave_build_progress){.phase = phases[progress->phase],
-                                                   .part = progress->layer + 1,
+                                                   .part = progress->layer,
                                                    .n_parts = progress->n_layers,
                                                    .done = progress->done,
                                                    .total = progress->total});
@@ -77,7 +84,7 @@ static void tell_ramdisk(void *user, uint64_t done, uint64_t total)
 static int open_image(struct build *build, struct error *err)
 {
         const struct image_options options = {
-                .authfile = build->options->authfile,
+                .registries = build->options->registries,
                 .log = build->options->log,
                 .progress = tell_image,
                 .progress_user = build,
@@ -202,6 +209,7 @@ int enclave_build(const struct enclave_build_options *options, int fd, struct ei
                 .parts = BUILD_PARTS_NONE,
                 .config = buf_with_max(GUEST_CONFIG_MAX),
                 .metadata = buf_with_max(EIF_METADATA_MAX),
+                .telling = PTHREAD_MUTEX_INITIALIZER,
         };
         int r = options->nitro_blobs
                         ? nitro_blobs_open(options->nitro_blobs, &build.parts, &build.nitro_cmdline, err)

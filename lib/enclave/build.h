@@ -13,6 +13,7 @@
 #include "lib/base/log.h"
 #include "lib/eif/eif.h"
 #include "lib/eif/writer.h"
+#include "lib/image/image.h"
 
 #include <jansson.h>
 #include <stddef.h>
@@ -21,14 +22,14 @@
 enum enclave_build_phase {
         ENCLAVE_BUILD_RESOLVE, /* looking for the image */
         ENCLAVE_BUILD_EXPORT,  /* a source that gives all at once is read; total unknown */
-        ENCLAVE_BUILD_LAYER,   /* `part` of `n_parts` is fetched */
+        ENCLAVE_BUILD_LAYERS,  /* `part` of `n_parts` are fetched */
         ENCLAVE_BUILD_MERGE,   /* `part` of `n_parts` is merged */
         ENCLAVE_BUILD_WRITE,   /* the root file system is written */
 };
 
 struct enclave_build_progress {
         enum enclave_build_phase phase;
-        size_t part; /* from 1 */
+        size_t part;
         size_t n_parts;
         uint64_t done;  /* bytes */
         uint64_t total; /* 0: unknown */
@@ -48,9 +49,10 @@ struct enclave_build_options {
         const json_t *custom_metadata;
         const struct eif_signer *signer; /* NULL: unsigned; checked by the caller */
         int64_t build_time;              /* seconds since 1970, for the metadata */
-        const char *authfile;            /* NULL: the usual places */
+        struct image_registries registries;
         const struct log *log;
-        /* Called now and then. NULL: nobody looks. */
+        /* Called now and then, by one thread at a time, but not always the same.  So is the log's emitter, by
+         * several at once.  NULL: nobody looks. */
         void (*progress)(void *user, const struct enclave_build_progress *progress);
         void *progress_user;
 };

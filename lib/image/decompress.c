@@ -35,7 +35,8 @@ struct decompressor {
         bool between;
         struct inflate_state inflate;
         ZSTD_DStream *zstd;
-        uint8_t out[OUTPUT_SIZE];
+        unsigned turn; /* which of the two buffers is filled next; the sink may still read the other */
+        uint8_t out[2][OUTPUT_SIZE];
 };
 
 const char *compression_name(enum compression compression)
@@ -83,12 +84,18 @@ static int emit(struct decompressor *d, struct view data, struct error *err)
                                  "grows more than %llu-fold when uncompressed (%llu bytes so far)",
                                  (unsigned long long)d->limits.max_ratio, (unsigned long long)total);
         d->output = total;
+        d->turn ^= 1;
         return d->sink(d->user, data, err);
 }
 
+/* Copied, for the caller's bytes don't last as long as the sink may need them. */
 static int feed_plain(struct decompressor *d, struct view data, struct error *err)
 {
-        return emit(d, data, err);
+        uint8_t *out = d->out[d->turn];
+
+        if (data.n > 0)
+                memcpy(out, data.p, data.n);
+        return emit(d, view_of(out, data.n), err);
 }
 
 static int gzip_fault(int code, struct error *err)
@@ -127,12 +134,13 @@ static int feed_gzip(struct decompressor *d, struct view data, struct error *err
                         s->next_in = next;
                         s->avail_in = left;
                 }
-                s->next_out = d->out;
+                uint8_t *buffer = d->out[d->turn];
+                s->next_out = buffer;
                 s->avail_out = OUTPUT_SIZE;
                 int code = isal_inflate(s);
                 if (code != ISAL_DECOMP_OK && code != ISAL_END_INPUT)
                         return gzip_fault(code, err);
-                int r = emit(d, view_of(d->out, OUTPUT_SIZE - s->avail_out), err);
+                int r = emit(d, view_of(buffer, OUTPUT_SIZE - s->avail_out), err);
                 if (r < 0)
                         return r;
                 if (s->block_state == ISAL_BLOCK_FINISH)
@@ -147,13 +155,13 @@ static int feed_zstd(struct decompressor *d, struct view data, struct error *err
         ZSTD_outBuffer out;
 
         do {
-                out = (ZSTD_outBuffer){.dst = d->out, .size = OUTPUT_SIZE};
+                out = (ZSTD_outBuffer){.dst = d->out[d->turn], .size = OUTPUT_SIZE};
                 size_t code = ZSTD_decompressStream(d->zstd, &out, &in);
                 if (ZSTD_isError(code))
                         return error_set(err, -EBADMSG, "zstd: %s", ZSTD_getErrorName(code));
                 /* 0: a frame is complete and wholly given out. */
                 d->between = code == 0;
-                int r = emit(d, view_of(d->out, out.pos), err);
+                int r = emit(d, view_of(out.dst, out.pos), err);
                 if (r < 0)
                         return r;
         } while (in.pos < in.size || (!d->between && out.pos == out.size));

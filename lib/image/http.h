@@ -3,8 +3,11 @@
  * http.h - one HTTP request at a time, on libcurl: over TLS, plainly, or through a Unix socket.
  *
  * Redirects are followed here and not by libcurl, by these rules: at most five; never from https to http;
- * plain http only to this machine unless `allow_plain`; and once another origin was entered, no Authorization
- * is sent any more. A transfer that stalls ends with -ETIMEDOUT, however long it ran before.
+ * plain http only to this machine and to hosts named as insecure; and once another origin (scheme, host,
+ * port) was entered, no Authorization is sent any more.  A transfer that stalls, or drips in more slowly than
+ * HTTP_FLOOR, ends with -ETIMEDOUT, however long it ran before.
+ *
+ * Proxies are those that the environment names (http-proxy.h), but never for this machine.
  */
 #pragma once
 
@@ -16,18 +19,25 @@ struct http_client;
 
 enum {
         HTTP_ERROR_BODY_MAX = 64 * 1024, /* kept of the body of a reply that is no success */
+        HTTP_HEADERS_MAX = 256 * 1024,   /* bytes of all headers of a reply */
+        HTTP_FLOOR = 1024,               /* bytes a second, over stall_seconds */
 };
 
-/* How a client behaves; strings are copied. All zero: https only, checked against the system's
- * certificates. */
+/* How a client behaves.  Single strings are copied; `insecure`, `authorities`, `stop` and `log` must outlive
+ * it.  All zero: https only, checked against the system's certificates. */
 struct http_policy {
-        bool allow_plain; /* plain http with any host; without it only with this machine */
-        bool unverified;  /* certificates are not checked */
+        bool allow_plain; /* plain http with any host */
+        const char *const
+                *insecure; /* NULL, or HOST and HOST:PORT, NULL-terminated: plain http is allowed, and
+                                        certificates are not checked, with these */
         const char *unix_socket;
-        const char *ca_file;   /* instead of the system's certificates */
-        const char *cert_file; /* ours, with its key */
+        const char *ca_file;     /* in place of the system's certificates */
+        struct view authorities; /* the same as text; empty: none */
+        const char *cert_file;   /* ours, with its key */
         const char *key_file;
-        unsigned stall_seconds; /* 0: 60 */
+        const char *cert_host;   /* "host:port" that gets it; NULL: every host */
+        unsigned stall_seconds;  /* 0: 60 */
+        const atomic_bool *stop; /* once it is true, requests end with -ECANCELED; or NULL */
         const struct log *log;
 };
 
@@ -36,7 +46,8 @@ struct http_request {
         const char *accept;        /* value of Accept, or NULL */
         const char *authorization; /* value of Authorization, or NULL */
         const char *form;          /* NULL: GET; else POST of this form; redirects are then refused */
-        uint64_t skip;             /* the sink has this many bytes already: asks for the rest only */
+        uint64_t skip;             /* the sink has this many bytes already: only the rest is given to it */
+        bool whole;                /* asks for all the same, for servers that cannot give parts */
         bool has_size;             /* the body must be `size` bytes long */
         uint64_t size;
         image_sink_fn sink; /* gets the body of a success */
@@ -49,7 +60,9 @@ struct http_response {
         char *content_type; /* "" where absent */
         char *digest;       /* Docker-Content-Digest, "" where absent */
         char *challenges;   /* values of WWW-Authenticate, one per line; "" from another origin than asked */
-        unsigned retry_after; /* seconds, 0 where absent */
+        uint32_t retry_after; /* seconds, 0 where absent */
+        char *redirected;     /* where the reply is from, without query; NULL: from where it was asked */
+        char *proxy;          /* where the status is a proxy's (407): which; else NULL */
         struct buf body;      /* of a reply that is no success; cut at HTTP_ERROR_BODY_MAX */
 };
 
@@ -63,8 +76,9 @@ DEFINE_CLEANUP(cleanup_http_client_p, struct http_client *, http_client_free)
 
 /* Does one request.  0 where a reply came, whatever its status; else the sink's error, -EHOSTDOWN (no
  * connection), -EPROTO (TLS cannot begin: perhaps plain http is spoken there), -EKEYREJECTED (certificate),
- * -EPERM (forbidden redirect), -EBADMSG (length or range not as asked), -ETIMEDOUT, -ECONNRESET (cut off).
- * `*delivered` counts up the bytes that the sink took, from request->skip, also where it fails. */
+ * -EPERM (forbidden redirect), -ECONNREFUSED (the proxy refuses), -EBADMSG (length or range not as asked),
+ * -ETIMEDOUT, -ECONNRESET (cut off, also before has_size is reached), -ECANCELED.  `*delivered` counts up the
+ * bytes that the sink took, from request->skip, also where it fails. */
 int http_do(struct http_client *client, const struct http_request *request, uint64_t *delivered,
             struct http_response *ret_response, struct error *err);
 

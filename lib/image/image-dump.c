@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * image-dump - a program for tests: opens an image, fetches every layer and prints what it got as JSON.
- * Usage: image-dump [--arch A] [--authfile F] [--insecure] [--debug] [--spool-dir D] [--max-layer-size N]
- *        [--stall-seconds N] [--progress] URI
+ * Usage: image-dump [OPTION...] URI; the options are the members of struct image_options, and --debug.
  */
 #include "lib/base/fd.h"
 #include "lib/base/text.h"
@@ -116,46 +115,105 @@ static void count_progress(void *user, const struct image_progress *p)
                 p->n_layers, (unsigned long long)p->done, (unsigned long long)p->total);
 }
 
+/* What the command line says; numbers become options once all are read. */
+struct arguments {
+        struct image_options options;
+        uint64_t stall_seconds;
+        uint64_t first_pause_ms;
+        uint64_t transfers;
+        const char *insecure[8];
+        size_t n_insecure;
+        bool debug;
+};
+
+static const struct option long_options[] = {
+        {"arch", required_argument, NULL, 'a'},
+        {"authfile", required_argument, NULL, 'f'},
+        {"ca-file", required_argument, NULL, 'c'},
+        {"credential-helpers", no_argument, NULL, 'h'},
+        {"first-pause-ms", required_argument, NULL, 'P'},
+        {"insecure-registry", required_argument, NULL, 'i'},
+        {"debug", no_argument, NULL, 'd'},
+        {"spool-dir", required_argument, NULL, 's'},
+        {"max-layer-size", required_argument, NULL, 'm'},
+        {"max-image-size", required_argument, NULL, 'M'},
+        {"max-ratio", required_argument, NULL, 'r'},
+        {"ratio-floor", required_argument, NULL, 'R'},
+        {"progress", no_argument, NULL, 'p'},
+        {"stall-seconds", required_argument, NULL, 't'},
+        {"transfers", required_argument, NULL, 'n'},
+        {NULL, 0, NULL, 0},
+};
+
+static bool take_number(int c, const char *text, struct arguments *a)
+{
+        const struct {
+                int c;
+                uint64_t *value;
+        } numbers[] = {{'m', &a->options.max_layer_size},
+                       {'M', &a->options.max_image_size},
+                       {'r', &a->options.max_ratio},
+                       {'R', &a->options.ratio_floor},
+                       {'t', &a->stall_seconds},
+                       {'P', &a->first_pause_ms},
+                       {'n', &a->transfers}};
+
+        for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+                if (numbers[i].c == c)
+                        return parse_u64(text, UINT64_MAX, numbers[i].value);
+        return false;
+}
+
+static bool take_argument(int c, char *text, struct arguments *a)
+{
+        switch (c) {
+        case 'a':
+                a->options.arch = text;
+                return true;
+        case 'f':
+                a->options.registries.authfile = text;
+                return true;
+        case 'c':
+                a->options.registries.ca_file = text;
+                return true;
+        case 'h':
+                a->options.registries.credential_helpers = true;
+                return true;
+        case 'i':
+                a->insecure[a->n_insecure++] = text;
+                return a->n_insecure < ARRAY_SIZE(a->insecure);
+        case 'd':
+                a->debug = true;
+                return true;
+        case 's':
+                a->options.spool_dir = text;
+                return true;
+        case 'p':
+                a->options.progress = count_progress;
+                return true;
+        default:
+                return text && take_number(c, text, a);
+        }
+}
+
 int main(int argc, char **argv)
 {
-        static const struct option long_options[] = {
-                {"arch", required_argument, NULL, 'a'},
-                {"authfile", required_argument, NULL, 'f'},
-                {"insecure", no_argument, NULL, 'i'},
-                {"debug", no_argument, NULL, 'd'},
-                {"spool-dir", required_argument, NULL, 's'},
-                {"max-layer-size", required_argument, NULL, 'm'},
-                {"progress", no_argument, NULL, 'p'},
-                {"stall-seconds", required_argument, NULL, 't'},
-                {NULL, 0, NULL, 0},
-        };
         struct log log = {.level = LOG_LEVEL_WARNING, .emit = log_emit_stderr};
-        struct image_options options = {.log = &log};
+        struct arguments a = {.options.log = &log};
         struct error err = {0};
-        uint64_t stall;
         int c;
 
-        while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-                if (c == 'a')
-                        options.arch = optarg;
-                else if (c == 'f')
-                        options.authfile = optarg;
-                else if (c == 'i')
-                        options.insecure = true;
-                else if (c == 'd')
-                        log.level = LOG_LEVEL_DEBUG;
-                else if (c == 's')
-                        options.spool_dir = optarg;
-                else if (c == 'p')
-                        options.progress = count_progress;
-                else if (c == 't' && parse_u64(optarg, 3600, &stall))
-                        options.stall_seconds = (unsigned)stall;
-                else if (c != 'm' || !parse_u64(optarg, UINT64_MAX, &options.max_layer_size))
+        while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+                if (!take_argument(c, optarg, &a))
                         return 2;
-        }
         if (optind != argc - 1)
                 return 2;
-        if (dump(argv[optind], &options, &err) < 0) {
+        a.options.registries.stall_seconds = (unsigned)a.stall_seconds;
+        a.options.registries.first_pause_ms = (unsigned)a.first_pause_ms;
+        a.options.registries.insecure = a.insecure;
+        a.options.transfers = (unsigned)a.transfers;
+        log.level = a.debug ? LOG_LEVEL_DEBUG : log.level;
+        if (dump(argv[optind], &a.options, &err) < 0) {
                 fprintf(stderr, "image-dump: %s\n", error_text(&err));
                 return 1;
         }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Theory of operation.  A source (source.h) knows how to get content by descriptor; which one it is was
- * decided by the URI's form.  Everything above that is here and the same for all: the layers' pipeline,
- * limits, progress, and errors that name image and layer.
+ * decided by the URI's form.  Everything above that is the same for all: limits, progress,
+ * the layers' pipeline (fetch.h, spool.h), and errors that name image and layer.
  */
 #include "lib/image/image.h"
 
+#include "lib/image/fetch.h"
 #include "lib/image/progress.h"
 #include "lib/image/reference.h"
 #include "lib/image/sources.h"
-#include "lib/image/spool.h"
 
 #include <string.h>
 
@@ -20,7 +20,7 @@ struct image {
         char *uri;
         struct image_source *source;
         struct image_content content;
-        uint64_t *sizes; /* of each layer's tar, 0 before it was fetched */
+        struct image_fetch *fetch; /* NULL before the first layer was asked for */
 };
 
 typedef int (*open_fn)(const struct image_uri *uri, const struct image_options *options,
@@ -62,12 +62,15 @@ static int open_image(struct image *image, struct error *err)
                 return r;
         progress_report_now(&meter, &(struct image_progress){.phase = IMAGE_PHASE_RESOLVE});
         r = openers[uri.transport](&uri, &image->options, &image->source, &image->content, err);
-        if (r < 0) {
+        if (r < 0)
                 error_wrap(err, "%.400s", image->uri);
-                return r;
-        }
-        image->sizes = calloc(image->content.n_layers + 1, sizeof(*image->sizes));
-        return image->sizes ? 0 : error_oom(err);
+        return r;
+}
+
+static void set_default(uint64_t *value, uint64_t fallback)
+{
+        if (*value == 0)
+                *value = fallback;
 }
 
 int image_open(const char *uri, const struct image_options *options, struct image **ret_image,
@@ -81,10 +84,10 @@ int image_open(const char *uri, const struct image_options *options, struct imag
                 image->options = *options;
         if (!image->options.arch)
                 image->options.arch = "amd64";
-        if (!image->options.max_layer_size)
-                image->options.max_layer_size = 64 * gib;
-        if (!image->options.max_image_size)
-                image->options.max_image_size = 256 * gib;
+        set_default(&image->options.max_layer_size, 64 * gib);
+        set_default(&image->options.max_image_size, 256 * gib);
+        set_default(&image->options.max_ratio, 200);
+        set_default(&image->options.ratio_floor, gib);
         image->uri = strdup(uri);
         if (!image->uri)
                 return error_oom(err);
@@ -99,9 +102,9 @@ void image_free(struct image *image)
 {
         if (!image)
                 return;
+        image_fetch_free(image->fetch); /* first: its threads use all the rest */
         image_source_free(image->source);
         image_content_done(&image->content);
-        free(image->sizes);
         free(image->uri);
         free(image);
 }
@@ -131,66 +134,14 @@ size_t image_layer_count(const struct image *image)
         return image->content.n_layers;
 }
 
-/* What a layer's tar may still take: its own limit, and what the other layers leave of the image's. */
-static uint64_t room_for(const struct image *image, size_t layer)
-{
-        uint64_t used = 0;
-
-        for (size_t i = 0; i < image->content.n_layers; i++)
-                used += i == layer ? 0 : image->sizes[i];
-        uint64_t left = used < image->options.max_image_size ? image->options.max_image_size - used : 1;
-        return left < image->options.max_layer_size ? left : image->options.max_layer_size;
-}
-
-struct layer_progress {
-        struct progress_meter meter;
-        struct image_progress progress;
-};
-
-static void report_layer(void *user, uint64_t done)
-{
-        struct layer_progress *p = user;
-
-        p->progress.done = done;
-        progress_report(&p->meter, &p->progress);
-}
-
-static void name_layer(const struct image *image, size_t i, struct error *err)
-{
-        const struct descriptor *d = &image->content.layers[i];
-        char text[DIGEST_TEXT_MAX];
-
-        digest_format(d->has_digest ? &d->digest : &image->content.config.diff_ids[i], text);
-        error_wrap(err, "%.300s: layer %zu of %zu (%s)", image->uri, i + 1, image->content.n_layers, text);
-}
-
 int image_fetch_layer(struct image *image, size_t i, int *ret_fd, struct error *err)
 {
+        int r = 0;
+
         if (i >= image->content.n_layers)
                 return error_set(err, -EINVAL, "%.300s: there is no layer %zu", image->uri, i + 1);
-        const struct descriptor *blob = &image->content.layers[i];
-        struct layer_progress p = {
-                .meter.options = &image->options,
-                .progress = {.phase = IMAGE_PHASE_LAYER,
-                             .layer = i,
-                             .n_layers = image->content.n_layers,
-                             .total = blob->size},
-        };
-        const struct layer_request request = {
-                .blob = blob,
-                .diff_id = &image->content.config.diff_ids[i],
-                /* Deflate gets to about 1,000-fold, so only a stream made for it comes here. */
-                .limits = {.max_output = room_for(image, i), .max_ratio = 4096, .ratio_floor = gib},
-                .spool_dir = image->options.spool_dir,
-                .log = image->options.log,
-                .progress = report_layer,
-                .user = &p,
-        };
-        int r = layer_spool(image->source, &request, ret_fd, &image->sizes[i], err);
-        if (r < 0) {
-                name_layer(image, i, err);
-                return r;
-        }
-        progress_report_now(&p.meter, &p.progress);
-        return 0;
+        if (!image->fetch)
+                r = image_fetch_start(image->source, &image->content, &image->options, image->uri,
+                                      &image->fetch, err);
+        return r < 0 ? r : image_fetch_take(image->fetch, i, ret_fd, err);
 }

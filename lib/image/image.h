@@ -21,7 +21,8 @@
  *             ...
  *     }
  *
- * Memory use is bounded whatever the image's size: layers go to unlinked files on disk.
+ * Memory use is bounded whatever the image's size: layers go to unlinked files on disk, and as many are in
+ * the making at a time as the options say.
  */
 #pragma once
 
@@ -40,30 +41,47 @@ struct image;
 enum image_phase {
         IMAGE_PHASE_RESOLVE, /* looking for manifest and configuration; no counts */
         IMAGE_PHASE_EXPORT,  /* the Docker engine or a compressed archive is being spooled; total unknown */
-        IMAGE_PHASE_LAYER,   /* layer `layer` of `n_layers` */
+        IMAGE_PHASE_LAYERS,  /* the layers are fetched */
 };
 
 struct image_progress {
         enum image_phase phase;
-        size_t layer; /* from 0 */
+        size_t layer; /* so many of `n_layers` are there */
         size_t n_layers;
-        uint64_t done;  /* bytes of the blob as it comes (compressed) */
+        uint64_t done;  /* bytes of all blobs as they come (compressed) */
         uint64_t total; /* 0: unknown */
+};
+
+/* How to deal with registries. */
+struct image_registries {
+        const char *authfile; /* credentials; NULL: the usual places (registry-auth.h says which) */
+        const char *ca_file;  /* authorities to trust beside the system's (http-trust.h); or NULL */
+        /* NULL, or NULL-terminated HOST (any port of it) or HOST:PORT: with these plain http is allowed, and
+         * certificates are not checked. */
+        const char *const *insecure;
+        bool credential_helpers; /* programs that the credentials' file names may be run (registry-auth.h) */
+        unsigned stall_seconds;  /* below HTTP_FLOOR bytes a second, after which a try is given up; 0: 60 */
+        unsigned first_pause_ms; /* before the second try (retry.h); 0: 500 */
 };
 
 /* All zero is a good default. */
 struct image_options {
-        const char *arch;     /* Go's name of the wanted architecture; NULL: "amd64" */
-        const char *authfile; /* credentials; NULL: the usual places (registry-auth.h says which) */
-        bool insecure;        /* plain http and unchecked certificates allowed with any registry */
+        const char *arch; /* Go's name of the wanted architecture; NULL: "amd64" */
+        struct image_registries registries;
         const struct log *log;
-        /* Called at most about ten times per second and at the end of each layer. NULL: nobody looks. */
+        /* Called at most about ten times per second and at the end of each layer, by one thread at a time,
+         * but not always the same.  So is the log's emitter, by several at once. NULL: nobody looks. */
         void (*progress)(void *user, const struct image_progress *progress);
         void *progress_user;
-        unsigned stall_seconds;  /* without a byte from a registry, after which it is given up; 0: 60 */
         const char *spool_dir;   /* where layers wait; NULL: $TMPDIR, else /var/tmp */
         uint64_t max_layer_size; /* bytes of one uncompressed layer; 0: 64 GiB */
         uint64_t max_image_size; /* bytes of all of them; 0: 256 GiB */
+        /* A layer that has grown beyond `ratio_floor` bytes (0: 1 GiB) may be at most `max_ratio` times (0:
+         * 200) as large as its blob.  Programs and their data get to 2 to 20, seldom 50. */
+        uint64_t ratio_floor;
+        uint64_t max_ratio;
+        unsigned
+                transfers; /* layers fetched at a time; 0: as many as there are processors, and one, 2 to 4 */
 };
 
 /* Resolves `uri` and reads manifest and configuration.  Of a source that can only be read as a stream (Docker
@@ -94,7 +112,8 @@ const char *image_name(const struct image *image);
 /* Number of layers, bottom first; equals the configuration's n_diff_ids. */
 size_t image_layer_count(const struct image *image);
 
-/* Fetches layer `i`, checks it and gives its uncompressed tar: *ret_fd is a readable, unlinked, seekable file
- * at position 0, the caller's.  *ret_fd is set only where digest and diff id both hold.  The error names
+/* Gives layer `i`, checked, as uncompressed tar: *ret_fd is a readable, unlinked, seekable file at position
+ * 0, the caller's.  It is set only where digest and diff id both hold.  The first call begins to fetch all
+ * layers, several at a time; each can be taken once.  The first error of any layer ends all of them; it names
  * image, layer (number and digest) and cause; -EBADMSG where content is not what it must be. */
 int image_fetch_layer(struct image *image, size_t i, int *ret_fd, struct error *err);

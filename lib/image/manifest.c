@@ -7,6 +7,7 @@
 #include "lib/format/strict-json.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* Media types that say what a document is. Others ("application/json", "text/plain") say nothing. */
 static const struct {
@@ -136,6 +137,20 @@ static bool kind_of_type(const char *type, enum manifest_kind *ret_kind)
                 }
         }
         return false;
+}
+
+bool manifest_type_is_known(const char *type)
+{
+        enum manifest_kind ignored;
+
+        return kind_of_type(type, &ignored);
+}
+
+bool manifest_type_same(const char *a, const char *b)
+{
+        size_t n = strcspn(a, "; ");
+
+        return n == strcspn(b, "; ") && strncasecmp(a, b, n) == 0;
 }
 
 /* Decides what the document is by its members; its own type and the source's must not contradict. */

@@ -60,6 +60,11 @@ struct manifest {
 int manifest_parse(struct view json, const char *media_type, struct manifest *ret_manifest,
                    struct error *err);
 
+/* Whether `type` (a media type, parameters behind it ignored) says what kind of document something is, and
+ * whether two say the same. */
+bool manifest_type_is_known(const char *type);
+bool manifest_type_same(const char *a, const char *b);
+
 /* The entry of an index for linux on `arch`, plainest variant first; belongs to the index.  -ENOENT with a
  * text that lists what there is. */
 int manifest_select(const struct manifest *index, const char *arch, const struct descriptor **ret_descriptor,

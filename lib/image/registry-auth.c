@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/image/registry-auth.h"
 
+#include "lib/image/credential-helper.h"
+
 #include "lib/base/file.h"
 #include "lib/base/text.h"
 #include "lib/format/strict-json.h"
@@ -22,6 +24,14 @@ void registry_credentials_done(struct registry_credentials *credentials)
         auth_wipe_string(credentials->password);
         auth_wipe_string(credentials->identity_token);
         *credentials = (struct registry_credentials){0};
+}
+
+void registry_credentials_entry_done(struct registry_credentials_entry *entry)
+{
+        registry_credentials_done(&entry->credentials);
+        free(entry->helper);
+        free(entry->common_helper);
+        *entry = (struct registry_credentials_entry){0};
 }
 
 void auth_wipe_buf(struct buf *b)
@@ -109,30 +119,45 @@ static int take_entry(const json_t *entry, struct registry_credentials *c, struc
         return r;
 }
 
-static void note_helpers(const json_t *root, const char *domain, const struct log *log)
+/* Takes a helper's name; one that can be none is an error, for it would be executed. */
+static int take_helper(const char *name, char **ret_name, struct error *err)
 {
-        const json_t *helpers = json_object_get(root, "credHelpers");
-
-        if (json_object_get(helpers, domain) || json_string_length(json_object_get(root, "credsStore")) > 0)
-                log_debug(log, "credentials for %s may be with a helper program; helpers are not used",
-                          domain);
+        if (!name || !*name)
+                return 0;
+        if (!credential_helper_name_is_valid(name))
+                return error_set(err, -EBADMSG, "\"%.64s\" is no name of a credential helper", name);
+        *ret_name = strdup(name);
+        return *ret_name ? 0 : error_oom(err);
 }
 
-int registry_credentials_parse(struct view json, const char *domain, const char *path, const struct log *log,
-                               struct registry_credentials *ret_credentials, struct error *err)
+static int take_helpers(const json_t *root, const char *domain, struct registry_credentials_entry *e,
+                        struct error *err)
 {
-        cleanup_json json_t *root = NULL;
-        cleanup_registry_credentials struct registry_credentials c = {0};
-        cleanup_free char *wanted = string_printf("%s/%s", domain, path);
-        json_t *auths = NULL, *entry = NULL;
-        int r = wanted ? strict_json_parse(json, AUTHFILE_SIZE_MAX, &root, err) : error_oom(err);
+        json_t *helpers = NULL;
+        const char *common = NULL, *key;
+        json_t *value;
+        int r = strict_json_object(root, "credHelpers", &helpers, err);
 
-        if (r == 0 && !json_is_object(root))
-                r = error_set(err, -EBADMSG, "not a JSON object");
         if (r == 0)
-                r = strict_json_object(root, "auths", &auths, err);
-        if (r < 0)
-                return r;
+                r = strict_json_string(root, "credsStore", &common, err);
+        if (r == 0)
+                r = take_helper(common, &e->common_helper, err);
+        json_object_foreach (helpers, key, value) {
+                if (r == 0 && !e->helper && key_means(key, domain))
+                        r = take_helper(json_string_value(value), &e->helper, err);
+        }
+        return r;
+}
+
+/* The entry with the most specific key for "domain/path". */
+static int take_from_auths(json_t *auths, const char *domain, const char *path,
+                           struct registry_credentials *c, struct error *err)
+{
+        cleanup_free char *wanted = string_printf("%s/%s", domain, path);
+        json_t *entry = NULL;
+
+        if (!wanted)
+                return error_oom(err);
         for (;;) {
                 entry = find_entry(auths, wanted);
                 char *slash = strrchr(wanted, '/');
@@ -140,40 +165,100 @@ int registry_credentials_parse(struct view json, const char *domain, const char 
                         break;
                 *slash = '\0';
         }
-        if (!entry) {
-                note_helpers(root, domain, log);
-                return error_set(err, -ENOENT, "no credentials for %s", domain);
-        }
-        r = take_entry(entry, &c, err);
-        if (r < 0) {
+        int r = entry ? take_entry(entry, c, err) : 0;
+        if (r < 0)
                 error_wrap(err, "credentials for %.200s", wanted);
+        return r;
+}
+
+int registry_credentials_parse(struct view json, const char *domain, const char *path,
+                               struct registry_credentials_entry *ret_entry, struct error *err)
+{
+        cleanup_json json_t *root = NULL;
+        cleanup_registry_credentials_entry struct registry_credentials_entry e = {0};
+        json_t *auths = NULL;
+        int r = strict_json_parse(json, AUTHFILE_SIZE_MAX, &root, err);
+
+        if (r == 0 && !json_is_object(root))
+                r = error_set(err, -EBADMSG, "not a JSON object");
+        if (r == 0)
+                r = strict_json_object(root, "auths", &auths, err);
+        if (r == 0)
+                r = take_from_auths(auths, domain, path, &e.credentials, err);
+        if (r == 0)
+                r = take_helpers(root, domain, &e, err);
+        if (r < 0)
                 return r;
-        }
-        /* Docker leaves an empty entry behind where a helper has the password. */
-        if (!c.user && !c.identity_token) {
-                note_helpers(root, domain, log);
-                return error_set(err, -ENOENT, "no credentials for %s", domain);
-        }
-        *ret_credentials = c;
-        c = (struct registry_credentials){0};
+        *ret_entry = e;
+        e = (struct registry_credentials_entry){0};
         return 0;
 }
 
-/* A file that exists or is allowed to be missing (-ENOENT). */
-static int look_in(const char *file, const char *domain, const char *path, const struct log *log,
-                   struct registry_credentials *ret_credentials, struct error *err)
+static bool is_empty(const struct registry_credentials *c)
+{
+        return !c->user && !c->identity_token;
+}
+
+/* Docker stores the Hub's credentials under the URL of its index. */
+static const char *server_name(const char *domain)
+{
+        return strcmp(domain, "docker.io") == 0 ? "https://index.docker.io/v1/" : domain;
+}
+
+/* What a helper has goes to *c; none changes nothing. */
+static int ask_helper(const char *name, const char *domain, struct registry_credentials *c, struct error *err)
+{
+        struct registry_credentials found = {0};
+        int r = credential_helper_get(name, server_name(domain), 0, &found, err);
+
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return r;
+        registry_credentials_done(c);
+        *c = found;
+        return 0;
+}
+
+static int use_helpers(const struct registry_credentials_places *places, const char *domain,
+                       struct registry_credentials_entry *e, struct error *err)
+{
+        const char *name = e->helper ? e->helper : is_empty(&e->credentials) ? e->common_helper : NULL;
+
+        if (!name)
+                return 0;
+        if (places->run_helpers)
+                return ask_helper(name, domain, &e->credentials, err);
+        log_say(places->log, e->helper ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG,
+                "credentials for %s may be with the program docker-credential-%s, which is not asked; "
+                "--credential-helpers lets it be run",
+                domain, name);
+        return 0;
+}
+
+/* A file that exists or is allowed to be missing; -ENOENT also where it has nothing. */
+static int look_in(const struct registry_credentials_places *places, const char *file, const char *domain,
+                   const char *path, struct registry_credentials *ret_credentials, struct error *err)
 {
         cleanup_secret_buf struct buf content = {0};
+        cleanup_registry_credentials_entry struct registry_credentials_entry e = {0};
         int r = file_read(AT_FDCWD, file, AUTHFILE_SIZE_MAX, &content, err);
 
         if (r < 0)
                 return r;
-        r = registry_credentials_parse(buf_view(&content), domain, path, log, ret_credentials, err);
+        r = registry_credentials_parse(buf_view(&content), domain, path, &e, err);
         if (r == 0)
-                log_debug(log, "credentials for %s/%s are from %s", domain, path, file);
-        else
+                r = use_helpers(places, domain, &e, err);
+        if (r < 0) {
                 error_wrap(err, "%s", file);
-        return r;
+                return r;
+        }
+        if (is_empty(&e.credentials))
+                return -ENOENT;
+        log_debug(places->log, "credentials for %s/%s are from %s", domain, path, file);
+        *ret_credentials = e.credentials;
+        e.credentials = (struct registry_credentials){0};
+        return 0;
 }
 
 /* The usual places: a folder from an environment variable, or else one below another. */
@@ -199,23 +284,23 @@ static char *place(size_t i)
         return home && *home ? string_printf("%s/%s", home, places[i].below_fallback) : NULL;
 }
 
-int registry_credentials_find(const char *authfile, const char *domain, const char *path,
-                              const struct log *log, struct registry_credentials *ret_credentials,
+int registry_credentials_find(const struct registry_credentials_places *where, const char *domain,
+                              const char *path, struct registry_credentials *ret_credentials,
                               struct error *err)
 {
-        const char *named = authfile ? authfile : getenv("REGISTRY_AUTH_FILE");
+        const char *named = where->authfile ? where->authfile : getenv("REGISTRY_AUTH_FILE");
         struct registry_credentials found = {0};
         int r = -ENOENT;
 
         if (named && *named) {
                 if (access(named, F_OK) < 0)
                         return error_errno(err, errno, "%s", named);
-                r = look_in(named, domain, path, log, &found, err);
+                r = look_in(where, named, domain, path, &found, err);
         } else {
                 for (size_t i = 0; r == -ENOENT && i < ARRAY_SIZE(places); i++) {
                         cleanup_free char *file = place(i);
                         if (file)
-                                r = look_in(file, domain, path, log, &found, err);
+                                r = look_in(where, file, domain, path, &found, err);
                 }
         }
         if (r < 0 && r != -ENOENT)

@@ -3,8 +3,9 @@
  * registry-auth.h - credentials for registries: where people keep them, and what a registry asks for.
  *
  * Files: containers-auth.json(5) and Docker's config.json: {"auths": {"HOST[/NAMESPACE[/REPOSITORY]]":
- * {"auth": base64(USER:PASSWORD), "identitytoken": ...}}}.  Helper programs ("credHelpers", "credsStore") are
- * never run. Challenges: RFC 7235 and the distribution project's token specification.
+ * {"auth": base64(USER:PASSWORD), "identitytoken": ...}}}.  Helper programs ("credHelpers": {HOST: NAME},
+ * "credsStore": NAME; credential-helper.h) are run only where the caller says so.  Challenges: RFC 7235 and
+ * the distribution project's token specification.
  */
 #pragma once
 
@@ -25,18 +26,37 @@ struct registry_credentials {
         char *identity_token; /* instead of a password */
 };
 
-/* Looks for `domain`/`path` in the given file, or where `authfile` is NULL in $REGISTRY_AUTH_FILE, else in
+/* Where to look. */
+struct registry_credentials_places {
+        const char *authfile; /* NULL: the usual places */
+        bool run_helpers;
+        const struct log *log;
+};
+
+/* Looks for `domain`/`path` in places->authfile, or where that is NULL in $REGISTRY_AUTH_FILE, else in
  * $XDG_RUNTIME_DIR/containers/auth.json, $XDG_CONFIG_HOME/containers/auth.json (or below ~/.config) and
- * $DOCKER_CONFIG/config.json (or below ~/.docker), in this order; within a file the most specific key wins.
- * A file named by argument or REGISTRY_AUTH_FILE must exist.  Nothing found is success, with all members
- * NULL. -EBADMSG for a malformed file, with its name. */
-int registry_credentials_find(const char *authfile, const char *domain, const char *path,
-                              const struct log *log, struct registry_credentials *ret_credentials,
+ * $DOCKER_CONFIG/config.json (or below ~/.docker), in this order; within a file the host's own helper comes
+ * first where helpers may be run, then the most specific key, then the helper for all.  A file named by
+ * argument or REGISTRY_AUTH_FILE must exist.  Nothing found is success, with all members NULL. -EBADMSG for a
+ * malformed file, with its name; a helper's failures but "none". */
+int registry_credentials_find(const struct registry_credentials_places *places, const char *domain,
+                              const char *path, struct registry_credentials *ret_credentials,
                               struct error *err);
 
-/* The same in the text of one such file; -ENOENT where it has no entry for it. */
-int registry_credentials_parse(struct view json, const char *domain, const char *path, const struct log *log,
-                               struct registry_credentials *ret_credentials, struct error *err);
+/* What one file has to say about a registry. */
+struct registry_credentials_entry {
+        struct registry_credentials credentials; /* all NULL where "auths" has none */
+        char *helper;                            /* the program that is named for this host, or NULL */
+        char *common_helper;                     /* the one for all hosts, or NULL */
+};
+
+/* Reads the text of one such file; *ret_entry is for registry_credentials_entry_done(). -EBADMSG. */
+int registry_credentials_parse(struct view json, const char *domain, const char *path,
+                               struct registry_credentials_entry *ret_entry, struct error *err);
+
+/* Wipes and frees the members. Safe on an all-zero struct. */
+void registry_credentials_entry_done(struct registry_credentials_entry *entry);
+#define cleanup_registry_credentials_entry CLEANUP(registry_credentials_entry_done)
 
 /* Wipes and frees the members. Safe on an all-zero struct. */
 void registry_credentials_done(struct registry_credentials *credentials);

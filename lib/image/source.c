@@ -11,6 +11,16 @@ void image_source_free(struct image_source *source)
                 source->ops->free(source);
 }
 
+void image_source_stop(struct image_source *source)
+{
+        atomic_store(&source->stopped, true);
+}
+
+bool image_source_is_stopped(const struct image_source *source)
+{
+        return atomic_load(&source->stopped);
+}
+
 void image_content_done(struct image_content *content)
 {
         free(content->name);

@@ -9,11 +9,14 @@
 #include "lib/image/image.h"
 #include "lib/image/manifest.h"
 
+#include <stdatomic.h>
+
 struct image_source;
 
 /* Takes the next bytes of content; a negative errno (with err set) ends the reading call with it. */
 typedef int (*image_sink_fn)(void *user, struct view data, struct error *err);
 
+/* Reads may run in several threads at once. */
 struct image_source_ops {
         /* Streams the blob that `d` names to `sink`, unchecked.  -ENOENT where there is none. */
         int (*read_blob)(struct image_source *source, const struct descriptor *d, image_sink_fn sink,
@@ -27,7 +30,14 @@ struct image_source_ops {
 /* Begins every source's own struct. */
 struct image_source {
         const struct image_source_ops *ops;
+        atomic_bool stopped; /* image_source_stop() was called */
 };
+
+/* Ends what reads are going on, and all to come, with -ECANCELED: soon, not at once.  Cannot be undone. */
+void image_source_stop(struct image_source *source);
+
+/* True after that. */
+bool image_source_is_stopped(const struct image_source *source);
 
 /* Frees a source. NULL-safe. */
 void image_source_free(struct image_source *source);

@@ -4,7 +4,7 @@
 #include "lib/base/fd.h"
 #include "lib/base/file.h"
 #include "lib/base/text.h"
-#include "lib/crypto/hash.h"
+#include "lib/crypto/hash-thread.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -26,18 +26,21 @@ struct pipeline {
         const struct layer_request *request;
         struct decompressor *decompressor;
         struct hash blob;
-        struct hash tar;
+        struct hash_thread *tar; /* hashes a piece while the next one is inflated */
         int fd;
         uint64_t blob_size;
-        uint64_t tar_size;
 };
 
 static int take_tar(void *user, struct view data, struct error *err)
 {
         struct pipeline *p = user;
 
-        hash_update(&p->tar, data.p, data.n);
-        p->tar_size += data.n;
+        hash_thread_update(p->tar, data.p, data.n);
+        if (p->request->take_room) {
+                int r = p->request->take_room(p->request->user, data.n, err);
+                if (r < 0)
+                        return r;
+        }
         return spool_write(p->fd, data, err);
 }
 
@@ -51,8 +54,11 @@ static int take_blob(void *user, struct view data, struct error *err)
                 return error_set(err, -EBADMSG, "has more than the %llu bytes it must have",
                                  (unsigned long long)d->size);
         hash_update(&p->blob, data.p, data.n);
-        if (p->request->progress)
-                p->request->progress(p->request->user, p->blob_size);
+        if (p->request->take_blob) {
+                int r = p->request->take_blob(p->request->user, data.n, err);
+                if (r < 0)
+                        return r;
+        }
         return decompressor_feed(p->decompressor, data, err);
 }
 
@@ -77,6 +83,7 @@ static int check_hash(struct hash *h, const struct digest *wanted, const char *w
 static int check_all(struct pipeline *p, int fed, struct error *err)
 {
         const struct descriptor *d = p->request->blob;
+        cleanup_hash struct hash tar = HASH_NONE;
         int r = 0;
 
         if (fed < 0)
@@ -88,9 +95,10 @@ static int check_all(struct pipeline *p, int fed, struct error *err)
                 r = check_hash(&p->blob, &d->digest, "the blob's digest", err);
         if (r == 0)
                 r = decompressor_finish(p->decompressor, err);
+        if (r == 0 && hash_thread_copy(p->tar, &tar) < 0)
+                r = error_oom(err);
         if (r == 0)
-                r = check_hash(&p->tar, p->request->diff_id, "the uncompressed layer's digest (diff id)",
-                               err);
+                r = check_hash(&tar, p->request->diff_id, "the uncompressed layer's digest (diff id)", err);
         return r;
 }
 
@@ -109,12 +117,12 @@ static void pipeline_done(struct pipeline *p)
 {
         fd_close_p(&p->fd);
         hash_done(&p->blob);
-        hash_done(&p->tar);
+        hash_thread_free(p->tar); /* first: it may still read what the decompressor gave */
         decompressor_free(p->decompressor);
 }
 
 int layer_spool(struct image_source *source, const struct layer_request *request, int *ret_fd,
-                uint64_t *ret_size, struct error *err)
+                struct error *err)
 {
         CLEANUP(pipeline_done) struct pipeline p = {.request = request, .fd = -1};
         const struct descriptor *d = request->blob;
@@ -124,7 +132,7 @@ int layer_spool(struct image_source *source, const struct layer_request *request
                 return r;
         r = hash_init(&p.blob, d->has_digest ? d->digest.algorithm : HASH_SHA256);
         if (r == 0)
-                r = hash_init(&p.tar, request->diff_id->algorithm);
+                r = hash_thread_new(request->diff_id->algorithm, &p.tar);
         if (r < 0)
                 return error_set(err, r, "cannot hash the layer");
         r = decompressor_new(&request->limits, take_tar, &p, &p.decompressor, err);
@@ -136,7 +144,6 @@ int layer_spool(struct image_source *source, const struct layer_request *request
         compare_type(&p);
         if (lseek(p.fd, 0, SEEK_SET) < 0)
                 return error_errno(err, errno, "cannot rewind the temporary file");
-        *ret_size = p.tar_size;
         *ret_fd = take_fd(&p.fd);
         return 0;
 }

@@ -17,13 +17,14 @@ struct layer_request {
         struct decompress_limits limits;
         const char *spool_dir;
         const struct log *log;
-        /* Called for every piece of the blob. */
-        void (*progress)(void *user, uint64_t done);
+        /* Told, with `user`, how many bytes more of the blob have come, and how many more the spool will
+         * take.  A negative errno (with err set) ends the fetch with it.  NULL: nobody asks. */
+        int (*take_blob)(void *user, uint64_t n, struct error *err);
+        int (*take_room)(void *user, uint64_t n, struct error *err);
         void *user;
 };
 
 /* Streams the layer from `source`: blob digest, decompression, diff id, spool file.  *ret_fd is at position
- * 0, and set only where everything holds; *ret_size is the tar's size. -EBADMSG, -EFBIG, or the source's
- * error. */
+ * 0, and set only where everything holds.  -EBADMSG, -EFBIG, or the source's error. */
 int layer_spool(struct image_source *source, const struct layer_request *request, int *ret_fd,
-                uint64_t *ret_size, struct error *err);
+                struct error *err);

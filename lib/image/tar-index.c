@@ -250,7 +250,9 @@ static int write_spool(void *user, struct view data, struct error *err)
 /* Puts the uncompressed archive into a spool, which takes the place of *fd. */
 static int spool_archive(int *fd, const struct image_options *options, uint64_t *ret_size, struct error *err)
 {
-        const struct decompress_limits limits = {.max_output = options->max_image_size};
+        const struct decompress_limits limits = {.max_output = options->max_image_size,
+                                                 .max_ratio = options->max_ratio,
+                                                 .ratio_floor = options->ratio_floor};
         struct spooling spooling = {.meter.options = options, .progress.phase = IMAGE_PHASE_EXPORT};
         cleanup_decompressor struct decompressor *d = NULL;
         cleanup_free uint8_t *chunk = malloc(CHUNK_SIZE);

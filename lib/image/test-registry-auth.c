@@ -23,7 +23,14 @@
 static int parse(const char *json, const char *domain, const char *path, struct registry_credentials *ret_c,
                  struct error *err)
 {
-        return registry_credentials_parse(view_of_string(json), domain, path, NULL, ret_c, err);
+        cleanup_registry_credentials_entry struct registry_credentials_entry e = {0};
+        int r = registry_credentials_parse(view_of_string(json), domain, path, &e, err);
+
+        if (r == 0) {
+                *ret_c = e.credentials;
+                e.credentials = (struct registry_credentials){0};
+        }
+        return r;
 }
 
 static void the_most_specific_key_wins(void **state)
@@ -55,7 +62,7 @@ static void another_host_gets_nothing(void **state)
         for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
                 cleanup_registry_credentials struct registry_credentials c = {0};
                 struct error err = {0};
-                assert_int_equal(parse(json, hosts[i], "n", &c, &err), -ENOENT);
+                assert_int_equal(parse(json, hosts[i], "n", &c, &err), 0);
                 assert_null(c.user);
         }
 }
@@ -93,22 +100,30 @@ static void tokens_and_plain_members_are_taken(void **state)
         assert_string_equal(header, "Basic dTpw");
 }
 
-static void note(void *user, enum log_level level, const char *text)
+static void helpers_are_named(void **state)
 {
-        (void)level;
-        buf_append_string(user, text);
-}
-
-static void helpers_are_noted_and_not_used(void **state)
-{
-        cleanup_buf struct buf said = buf_with_max(4096);
-        const struct log log = {.level = LOG_LEVEL_DEBUG, .emit = note, .user = &said};
-        cleanup_registry_credentials struct registry_credentials c = {0};
-        static const char json[] = "{\"auths\":{\"h\":{}},\"credsStore\":\"desktop\"}";
-
+        static const struct {
+                const char *json, *helper, *common_helper;
+        } cases[] = {
+                {"{\"auths\":{\"h\":{}},\"credsStore\":\"desktop\"}", NULL, "desktop"},
+                {"{\"credHelpers\":{\"h\":\"pass\",\"i\":\"other\"}}", "pass", NULL},
+                {"{\"credHelpers\":{\"i\":\"other\"},\"credsStore\":\"\"}", NULL, NULL},
+        };
         (void)state;
-        assert_int_equal(registry_credentials_parse(view_of_string(json), "h", "n", &log, &c, NULL), -ENOENT);
-        assert_non_null(strstr(buf_string(&said), "helpers are not used"));
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                cleanup_registry_credentials_entry struct registry_credentials_entry e = {0};
+                assert_int_equal(
+                        registry_credentials_parse(view_of_string(cases[i].json), "h", "n", &e, NULL), 0);
+                assert_null(e.credentials.user);
+                if (cases[i].helper)
+                        assert_string_equal(e.helper, cases[i].helper);
+                else
+                        assert_null(e.helper);
+                if (cases[i].common_helper)
+                        assert_string_equal(e.common_helper, cases[i].common_helper);
+                else
+                        assert_null(e.common_helper);
+        }
 }
 
 static void malformed_files_are_refused(void **state)
@@ -121,6 +136,9 @@ static void malformed_files_are_refused(void **state)
                 {"{\"auths\":{\"h\":{\"auth\":\"!\"}}}", "not base64"},
                 {"{\"auths\":{\"h\":{\"auth\":\"YQ==\"}}}", "not USER:PASSWORD"},
                 {"{\"auths\":{\"h\":" A1 ",\"h\":" B2 "}}", "duplicate"},
+                {"{\"credsStore\":\"../x\"}", "no name of a credential helper"},
+                {"{\"credHelpers\":{\"h\":\"a b\"}}", "no name of a credential helper"},
+                {"{\"credHelpers\":[]}", "\"credHelpers\" is not an object"},
         };
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -173,7 +191,9 @@ static void find(const char *authfile, const char *user)
         cleanup_registry_credentials struct registry_credentials c = {0};
         struct error err = {0};
 
-        assert_int_equal(registry_credentials_find(authfile, "h.x", "n", NULL, &c, &err), 0);
+        const struct registry_credentials_places places = {.authfile = authfile};
+
+        assert_int_equal(registry_credentials_find(&places, "h.x", "n", &c, &err), 0);
         if (user)
                 assert_string_equal(c.user, user);
         else
@@ -216,9 +236,11 @@ static void a_named_file_must_exist_and_be_right(void **state)
         struct error err = {0};
 
         (void)state;
-        assert_int_equal(registry_credentials_find(missing, "h.x", "n", NULL, &c, &err), -ENOENT);
+        const struct registry_credentials_places no_file = {.authfile = missing},
+                                                 bad_file = {.authfile = bad};
+        assert_int_equal(registry_credentials_find(&no_file, "h.x", "n", &c, &err), -ENOENT);
         assert_non_null(strstr(err.text, missing));
-        assert_int_equal(registry_credentials_find(bad, "h.x", "n", NULL, &c, &err), -EBADMSG);
+        assert_int_equal(registry_credentials_find(&bad_file, "h.x", "n", &c, &err), -EBADMSG);
         assert_non_null(strstr(err.text, bad));
 }
 
@@ -274,7 +296,7 @@ int main(void)
                 cmocka_unit_test(another_host_gets_nothing),
                 cmocka_unit_test(dockers_urls_are_understood),
                 cmocka_unit_test(tokens_and_plain_members_are_taken),
-                cmocka_unit_test(helpers_are_noted_and_not_used),
+                cmocka_unit_test(helpers_are_named),
                 cmocka_unit_test(malformed_files_are_refused),
                 cmocka_unit_test(files_are_looked_for_in_order),
                 cmocka_unit_test(a_named_file_must_exist_and_be_right),
