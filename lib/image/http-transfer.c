@@ -68,19 +68,20 @@ static void hint_web_page(const struct transfer *t)
 static int check_range(struct transfer *t)
 {
         const struct http_request *q = t->request;
-        const char *text = transfer_header(t, "Content-Range", 0);
+        const char *value = transfer_header(t, "Content-Range", 0);
         struct http_range range;
+        char text[64];
 
         if (q->skip == 0 || q->whole)
                 return error_set(t->err, -EBADMSG, "sends a part where the whole was asked for");
-        if (!text || !http_range_parse(text, &range))
+        text_printable(view_of_string(value ? value : ""), text, sizeof(text));
+        if (!value || !http_range_parse(value, &range))
                 return error_set(t->err, -EBADMSG,
-                                 "sends a part and does not say which (Content-Range \"%.60s\")",
-                                 text ? text : "");
+                                 "sends a part and does not say which (Content-Range \"%s\")", text);
         if (range.first != q->skip || (q->has_size && range.has_total && range.total != q->size) ||
             (q->has_size && range.last >= q->size))
                 return error_set(t->err, -EBADMSG,
-                                 "sent another range (%.60s) than was asked for (from byte %llu%s%llu)", text,
+                                 "sent another range (%s) than was asked for (from byte %llu%s%llu)", text,
                                  (unsigned long long)q->skip, q->has_size ? " of " : "",
                                  (unsigned long long)q->size);
         return 0;

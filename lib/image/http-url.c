@@ -88,6 +88,8 @@ void http_url_show(const char *url, char ret_text[static HTTP_URL_SHOWN_MAX])
         const char *at = memchr(host, '@', strcspn(host, "/?#"));
 
         host = at ? at + 1 : host;
-        snprintf(ret_text, HTTP_URL_SHOWN_MAX, "%.*s%.*s", n_scheme < 16 ? (int)n_scheme : 16, url,
+        char text[HTTP_URL_SHOWN_MAX];
+        snprintf(text, sizeof(text), "%.*s%.*s", n_scheme < 16 ? (int)n_scheme : 16, url,
                  strcspn(host, "?#") < 300 ? (int)strcspn(host, "?#") : 300, host);
+        text_printable(view_of_string(text), ret_text, HTTP_URL_SHOWN_MAX);
 }

@@ -54,12 +54,17 @@ void http_client_free(struct http_client *client)
         free(client);
 }
 
+/* As far as it is printable: messages show these. */
 static int copy_header(const struct transfer *t, const char *name, char **ret_copy)
 {
         const char *value = transfer_header(t, name, 0);
+        struct view v = view_of_string(value ? value : "");
 
-        *ret_copy = strdup(value ? value : "");
-        return *ret_copy ? 0 : -ENOMEM;
+        *ret_copy = malloc(v.n + 1);
+        if (!*ret_copy)
+                return -ENOMEM;
+        text_printable(v, *ret_copy, v.n + 1);
+        return 0;
 }
 
 /* Where the reply is from, if not from where it was asked. */

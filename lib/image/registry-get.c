@@ -29,6 +29,7 @@ void registry_reply_text(const struct http_response *response, char *ret_text, s
 {
         cleanup_json json_t *root = NULL;
         const char *message = NULL;
+        char shown[201]; /* a stranger's text, on its way to a terminal */
 
         ret_text[0] = '\0';
         if (strict_json_parse(buf_view(&response->body), HTTP_ERROR_BODY_MAX, &root, NULL) < 0)
@@ -37,8 +38,10 @@ void registry_reply_text(const struct http_response *response, char *ret_text, s
         message = json_string_value(json_object_get(first, "message"));
         if (!message)
                 message = json_string_value(json_object_get(root, "details"));
-        if (message)
-                snprintf(ret_text, size, " (%.200s)", message);
+        if (!message)
+                return;
+        text_printable(view_of_string(message), shown, sizeof(shown));
+        snprintf(ret_text, size, " (%s)", shown);
 }
 
 static int denied_fault(const struct registry_source *s, const struct http_response *response,
@@ -158,8 +161,11 @@ static int request_any_scheme(struct getting *g, struct http_response *ret_respo
                 return request_once(g, s->scheme, ret_response, err);
         int r = request_once(g, "https", ret_response, err);
         cleanup_free char *url = string_printf("https://%s/", s->host);
-        bool may_be_plain =
-                url && (http_url_is_local(url) || http_url_is_among(url, s->options->registries.insecure));
+        cleanup_free char *plain_url = string_printf("http://%s/", s->host);
+        const char *const *insecure = s->options->registries.insecure;
+        bool may_be_plain = url && plain_url &&
+                            (http_url_is_local(url) || http_url_is_among(url, insecure) ||
+                             http_url_is_among(plain_url, insecure));
         if (may_be_plain && (r == -EPROTO || r == -EHOSTDOWN)) {
                 log_debug(s->options->log, "%s does not speak TLS; trying plain http", s->host);
                 r = request_once(g, "http", ret_response, err);

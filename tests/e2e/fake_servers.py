@@ -9,10 +9,14 @@ import http.server
 import json
 import os
 import re
+import select
+import socket
 import socketserver
 import ssl
 import subprocess
+import struct
 import threading
+import time
 import urllib.parse
 
 import images as I
@@ -21,6 +25,7 @@ import images as I
 class Request:
     def __init__(self, method, path, headers, body=b""):
         self.method, self.path, self.headers, self.body = method, path, headers, body
+        self.time = time.monotonic()
 
 
 class FakeRegistry:
@@ -46,6 +51,11 @@ class FakeRegistry:
         self.failures = []        # [path pattern, status, headers], each once
         self.digest_header = None
         self.manifest_type = None
+        self.before = None        # called with each request's handler; true: it has answered
+        self.content_range = {}   # digest -> Content-Range instead of the right one
+        self.reset = {}           # digest -> list of byte counts after which connections are reset, in turn
+        self.drip = {}            # digest -> (bytes, seconds between them)
+        self.no_length = {}       # digest -> list of byte counts: no Content-Length, and the end comes there, in turn
 
     def add(self, name, image):
         """Publishes an Image (or several, as an index) as name:tag."""
@@ -73,7 +83,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def reply(self, status, body=b"", **headers):
         self.send_response(status)
         for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
+            if value is not None:
+                self.send_header(name.replace("_", "-"), value)
         if "Content_Length" not in headers:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -101,6 +112,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class RegistryHandler(Handler):
     def serve(self, body):
         state = self.server.state
+        if state.before and state.before(self):
+            return None
         for failure in state.failures:
             if re.search(failure[0], self.path):
                 state.failures.remove(failure)
@@ -180,19 +193,49 @@ class RegistryHandler(Handler):
         if match and not state.no_ranges:
             status = 206
             headers["Content_Range"] = f"bytes {start}-{len(blob) - 1}/{len(blob)}"
-        part = blob[start:]
-        length = state.lengths.get(digest, len(part))
-        cut = state.cut.get(digest)
-        if cut:
+        if digest in state.content_range:
+            status, headers = 206, {"Content_Range": state.content_range[digest]}
+        return self.send_blob(digest, status, blob[start:], headers)
+
+    def send_blob(self, digest, status, part, headers):
+        """In the way that the state has for it."""
+        state = self.server.state
+        length = str(state.lengths.get(digest, len(part)))
+        if state.cut.get(digest):
             self.close_connection = True
-            return self.reply(status, part[:cut.pop(0)], Content_Length=str(length), **headers)
+            return self.reply(status, part[:state.cut[digest].pop(0)], Content_Length=length, **headers)
+        if state.reset.get(digest):
+            self.reply(status, part[:state.reset[digest].pop(0)], Content_Length=length, **headers)
+            return self.break_off()
+        if state.no_length.get(digest):
+            self.close_connection = True
+            return self.reply(status, part[:state.no_length[digest].pop(0)], Content_Length=None, **headers)
+        if digest in state.drip:
+            return self.send_drops(status, part, state.drip[digest], Content_Length=length, **headers)
         if digest in state.stall:
             seconds = state.stall.pop(digest)
-            self.reply(status, part[:len(part) // 2], Content_Length=str(length), **headers)
+            self.reply(status, part[:len(part) // 2], Content_Length=length, **headers)
             self.wfile.flush()
             self.close_connection = True
             return self.server.over.wait(seconds)
-        return self.reply(status, part, Content_Length=str(length), **headers)
+        return self.reply(status, part, Content_Length=length, **headers)
+
+    def send_drops(self, status, part, drip, **headers):
+        """A few bytes at a time, until the client goes away."""
+        self.close_connection = True
+        self.reply(status, b"", **headers)
+        for at in range(0, len(part), drip[0]):
+            self.wfile.write(part[at:at + drip[0]])
+            self.wfile.flush()
+            if self.server.over.wait(drip[1]):
+                return
+
+    def break_off(self):
+        """Ends the connection with a reset instead of an orderly end."""
+        self.wfile.flush()
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
 
 
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
@@ -229,13 +272,17 @@ def running(server, state):
 
 
 @contextlib.contextmanager
-def fake_registry(state=None, tls=None):
-    """Runs a FakeRegistry; yields it with .host and .url set.  tls: (certificate file, key file)."""
+def fake_registry(state=None, tls=None, clients=None):
+    """Runs a FakeRegistry; yields it with .host and .url set.  tls: (certificate file, key file).  clients: a file with
+    the authorities of clients' certificates, of which one is asked for, but not insisted on."""
     state = state or FakeRegistry()
     server = Server(("127.0.0.1", 0), RegistryHandler)
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*tls)
+        if clients:
+            context.verify_mode = ssl.CERT_OPTIONAL
+            context.load_verify_locations(clients)
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     state.host = "127.0.0.1:%d" % server.server_address[1]
     state.url = server.url = ("https://" if tls else "http://") + state.host
@@ -243,13 +290,103 @@ def fake_registry(state=None, tls=None):
         yield state
 
 
-def make_certificate(folder):
-    """A self-signed certificate for 127.0.0.1: (certificate file, key file)."""
+def make_certificate(folder, names=("IP:127.0.0.1",)):
+    """A self-signed certificate for 127.0.0.1 or other names: (certificate file, key file)."""
     certificate, key = os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                    "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=127.0.0.1",
-                    "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+                    "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=test",
+                    "-addext", "subjectAltName=" + ",".join(names)], check=True, capture_output=True)
     return certificate, key
+
+
+class FakeProxy:
+    """A proxy for which every name is on this machine."""
+
+    def __init__(self):
+        self.hosts = {}       # "name:port" -> a server's "127.0.0.1:port"
+        self.requests = []
+        self.user = None      # (user, password) that it asks for
+        self.refuse = None    # a status instead of a connection
+
+
+class ProxyHandler(Handler):
+    def do_CONNECT(self):
+        self.handle_request("CONNECT")
+
+    def serve(self, body):
+        state = self.server.state
+        wanted = state.user and "Basic " + base64.b64encode(":".join(state.user).encode()).decode()
+        if wanted and self.headers.get("Proxy-Authorization") != wanted:
+            return self.reply(407, b"", Proxy_Authenticate='Basic realm="proxy"')
+        if state.refuse:
+            return self.reply(state.refuse, b"")
+        url = urllib.parse.urlsplit(self.path)
+        target = self.path if self.command == "CONNECT" else f"{url.hostname}:{url.port or 80}"
+        if target not in state.hosts:
+            return self.reply(502, b"")
+        host, port = state.hosts[target].split(":")
+        with socket.create_connection((host, int(port))) as server:
+            if self.command == "CONNECT":
+                self.reply(200, b"", Content_Length=None)
+            else:
+                path = url.path + ("?" + url.query if url.query else "")
+                lines = [f"{self.command} {path} HTTP/1.1", *(f"{k}: {v}" for k, v in self.headers.items()),
+                         "Connection: close", "", ""]
+                server.sendall("\r\n".join(lines).encode())
+            self.wfile.flush()
+            self.close_connection = True
+            self.pass_on(server)
+
+    def pass_on(self, server):
+        both = [self.connection, server]
+        while not self.server.over.is_set():
+            for ready in select.select(both, [], [], 0.1)[0]:
+                data = ready.recv(65536)
+                if not data:
+                    return
+                both[1 - both.index(ready)].sendall(data)
+
+
+@contextlib.contextmanager
+def fake_proxy():
+    """Runs a FakeProxy; yields it with .host set."""
+    state = FakeProxy()
+    server = Server(("127.0.0.1", 0), ProxyHandler)
+    state.host = "127.0.0.1:%d" % server.server_address[1]
+    with running(server, state):
+        yield state
+
+
+class Cutter(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """Passes connections on to a server; resets those that have brought `.limits` bytes from it, in turn."""
+    daemon_threads = True
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            limit = self.server.state.pop(0) if self.server.state else None
+            with socket.create_connection(self.server.target) as server:
+                both = [self.request, server]
+                while not self.server.over.is_set():
+                    for ready in select.select(both, [], [], 0.1)[0]:
+                        data = ready.recv(65536)
+                        if not data:
+                            return
+                        if limit is not None and ready is server:
+                            limit -= len(data)
+                            if limit < 0:
+                                self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                                return
+                        both[1 - both.index(ready)].sendall(data)
+
+
+@contextlib.contextmanager
+def cutter(target, limits):
+    """Runs a Cutter before `target` ("127.0.0.1:port"); yields its own address."""
+    server = Cutter(("127.0.0.1", 0), Cutter.Handler)
+    host, port = target.split(":")
+    server.target = (host, int(port))
+    with running(server, limits):
+        yield "127.0.0.1:%d" % server.server_address[1]
 
 
 class FakeEngine:
