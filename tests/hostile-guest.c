@@ -155,13 +155,13 @@ static void attack_ports(int control)
         (void)control;
         for (unsigned port = 0;; port++) {
                 const unsigned ports[] = {HEARTBEAT_PORT, control_base ^ own_cid,
-                                          control_base ^ (own_cid + 1), port, (unsigned)rand()};
+                                          control_base ^ (own_cid + 1), port, (unsigned)random()};
                 for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
-                        int fd = dial(2 + (unsigned)rand() % 2, ports[i]);
+                        int fd = dial(2 + (unsigned)random() % 2, ports[i]);
                         if (fd < 0)
                                 continue;
-                        (void)!write(fd, piece + rand() % 1024, (size_t)(rand() % 4096));
-                        if (rand() % 2)
+                        (void)!write(fd, piece + random() % 1024, (size_t)(random() % 4096));
+                        if (random() % 2)
                                 shutdown(fd, SHUT_WR);
                         close(fd);
                 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lib/enclave/limits.h"
+#include "lib/enclave/pool-limits.h"
 
 #include "lib/base/cleanup.h"
 

@@ -15,7 +15,7 @@
  */
 #pragma once
 
-#include "lib/enclave/limits.h"
+#include "lib/enclave/pool-limits.h"
 
 #define POOL_FOLDER "/etc/coffer"
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "lib/enclave/limits.h"
+#include "lib/enclave/pool-limits.h"
 
 #include "lib/base/fd.h"
 #include "lib/base/file.h"

@@ -100,8 +100,8 @@ static int explain(const struct vsock_endpoint *endpoint, uint32_t port, int cod
 /* --- the device's bridge
  * ---------------------------------------------------------------------------------------- */
 
-/* Takes what has come of the bridge's line, up to its end and not a byte more, into ret_line: 1 with the end, 0
- * without. */
+/* Takes what has come of the bridge's line, up to its end and not a byte more, into ret_line: 1 with the end,
+ * 0 without. */
 static int take_some(int fd, char *ret_line, size_t size, size_t *ret_n)
 {
         ssize_t got = recv(fd, ret_line, size, MSG_PEEK | MSG_DONTWAIT);

@@ -121,8 +121,8 @@ bool connection_next_control(struct connection *c, struct vsock_packet_header *r
 /* How many bytes of data may be read from fd and sent to the guest now; 0 where none wait. */
 size_t connection_may_send(struct connection *c);
 
-/* Says how a read from fd for the guest went: `n` bytes, 0 for the end, or a negative errno; `drained` where it
- * took all that was there. */
+/* Says how a read from fd for the guest went: `n` bytes, 0 for the end, or a negative errno; `drained` where
+ * it took all that was there. */
 void connection_did_read(struct connection *c, ssize_t n, bool drained);
 
 /* The header for n bytes of data, which count as sent. */

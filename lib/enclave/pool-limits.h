@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * limits.h - /etc/coffer/enclave.conf, enclave.conf(5): how much of this machine all enclaves together may
- * take.
+ * pool-limits.h - /etc/coffer/enclave.conf, enclave.conf(5): how much of this machine all enclaves together
+ * may take.
  */
 #pragma once
 
