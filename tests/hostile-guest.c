@@ -54,6 +54,17 @@ static void say(const char *format, ...)
         fflush(stdout);
 }
 
+/* Numbers that look like any; each process has its own row of them. */
+static unsigned chance(void)
+{
+        static unsigned long long state = 0x9e3779b97f4a7c15ull;
+
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        return (unsigned)(state >> 16);
+}
+
 /* ---- as an init ---- */
 
 static void die(const char *what)
@@ -155,13 +166,13 @@ static void attack_ports(int control)
         (void)control;
         for (unsigned port = 0;; port++) {
                 const unsigned ports[] = {HEARTBEAT_PORT, control_base ^ own_cid,
-                                          control_base ^ (own_cid + 1), port, (unsigned)random()};
+                                          control_base ^ (own_cid + 1), port, chance()};
                 for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
-                        int fd = dial(2 + (unsigned)random() % 2, ports[i]);
+                        int fd = dial(2 + chance() % 2, ports[i]);
                         if (fd < 0)
                                 continue;
-                        (void)!write(fd, piece + random() % 1024, (size_t)(random() % 4096));
-                        if (random() % 2)
+                        (void)!write(fd, piece + chance() % 1024, (size_t)(chance() % 4096));
+                        if (chance() % 2)
                                 shutdown(fd, SHUT_WR);
                         close(fd);
                 }
@@ -260,14 +271,8 @@ static const struct attack {
 
 static void fill_with_noise(void)
 {
-        unsigned long long state = 0x9e3779b97f4a7c15ull;
-
-        for (size_t i = 0; i < sizeof(piece); i++) {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                piece[i] = (char)state;
-        }
+        for (size_t i = 0; i < sizeof(piece); i++)
+                piece[i] = (char)chance();
 }
 
 /* The value of hostile= on the command line. */

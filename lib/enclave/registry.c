@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/enclave/registry.h"
 
+#include "lib/enclave/remains.h"
 #include "lib/enclave/state.h"
 
 #include "lib/base/array.h"
@@ -325,6 +326,7 @@ struct scan {
         size_t n_live;
         uint32_t *stale;
         size_t n_stale;
+        bool remains; /* of killed processes, or of some that are at work */
 };
 
 static void scan_done(struct scan *scan)
@@ -376,6 +378,7 @@ static int scan_entries(struct enclaves *enclaves, struct scan *scan, struct err
                 if (parse_u64(entry->d_name, UINT32_MAX, &id))
                         r = scan_add(enclaves, (uint32_t)id, scan, err);
         }
+        scan->remains = remains_are_in(enclaves->live_fd) || remains_are_in(enclaves->ended_fd);
         if (scan->n_live > 1)
                 qsort(scan->live, scan->n_live, sizeof(*scan->live), compare_infos);
         return r;
@@ -385,6 +388,10 @@ static void clean_all_stale(struct enclaves *enclaves, const struct scan *scan)
 {
         for (size_t i = 0; i < scan->n_stale; i++)
                 clean_stale(enclaves, scan->stale[i]);
+        if (scan->remains) {
+                remains_remove(enclaves->live_fd);
+                remains_remove(enclaves->ended_fd);
+        }
 }
 
 int enclave_list(struct enclaves *enclaves, struct enclave_info **ret_infos, size_t *ret_n, struct error *err)
@@ -392,7 +399,7 @@ int enclave_list(struct enclaves *enclaves, struct enclave_info **ret_infos, siz
         cleanup_scan struct scan scan = {0};
         int r = scan_entries(enclaves, &scan, err);
 
-        if (r == 0 && scan.n_stale > 0) {
+        if (r == 0 && (scan.n_stale > 0 || scan.remains)) {
                 cleanup_fd int lock = -1;
                 if ((r = lock_registry(enclaves, &lock, err)) == 0)
                         clean_all_stale(enclaves, &scan);

@@ -186,6 +186,24 @@ static void test_entry_cut_off_before_its_state_was_written_is_cleaned(void **st
         registry_entry_done(&one);
 }
 
+/* Makes what a process leaves that is killed while it removes an entry or writes a record. */
+static void test_remains_of_killed_processes_are_cleaned(void **state)
+{
+        struct fixture *f = *state;
+        cleanup_free char *dead = string_printf("%s/enclaves/.dead-7", f->path);
+        cleanup_free char *inside = string_printf("%s/state.json", dead);
+        cleanup_free char *temporary = string_printf("%s/ended/.0.json.abc.tmp", f->path);
+        cleanup_free struct enclave_info *infos = NULL;
+        size_t n = 0;
+
+        assert_int_equal(mkdir(dead, 0700), 0);
+        assert_int_equal(file_write_atomic(AT_FDCWD, inside, view_of_string("{}"), 0600, NULL), 0);
+        assert_int_equal(file_write_atomic(AT_FDCWD, temporary, view_of_string("{"), 0600, NULL), 0);
+        assert_int_equal(enclave_list(f->enclaves, &infos, &n, NULL), 0);
+        assert_int_equal(n, 0);
+        assert_true(access(dead, F_OK) < 0 && access(temporary, F_OK) < 0);
+}
+
 static void test_record_stays_until_forgotten_or_its_id_is_used(void **state)
 {
         struct fixture *f = *state;
@@ -375,6 +393,7 @@ int main(void)
                 REGISTRY_TEST(test_stale_entry_is_removed_and_remembered_as_failed),
                 REGISTRY_TEST(test_start_that_died_leaves_no_memory),
                 REGISTRY_TEST(test_entry_cut_off_before_its_state_was_written_is_cleaned),
+                REGISTRY_TEST(test_remains_of_killed_processes_are_cleaned),
                 REGISTRY_TEST(test_record_stays_until_forgotten_or_its_id_is_used),
                 REGISTRY_TEST(test_processes_that_start_at_once_get_different_ids_and_cids),
                 REGISTRY_TEST(test_folder_that_others_can_write_is_refused),

@@ -4,12 +4,14 @@ shows what a command leaves when it is killed there."""
 
 import ctypes
 import os
+import pathlib
 import signal
 import struct
 
 LIBC = ctypes.CDLL(None, use_errno=True)
-TRACEME, SYSCALL, SETOPTIONS = 0, 24, 0x4200
+TRACEME, SYSCALL, SETOPTIONS, GETEVENTMSG = 0, 24, 0x4200, 0x4201
 O_SYSGOOD, O_FORK, O_VFORK, O_CLONE = 1, 2, 4, 8
+FORK_EVENTS = (1, 2, 3)  # fork, vfork, clone
 WALL = 0x40000000
 
 
@@ -19,11 +21,12 @@ def ptrace(request, pid, data=0):
 
 
 class Tracer:
-    """One run. Processes are numbered as they appear: 0 is the command, 1 the first that it made..."""
+    """One run. Processes are numbered as they appear: 0 is the command, 1 the first that it made...  Threads are not."""
 
     def __init__(self, which, step):
         self.which, self.step = which, step
-        self.numbers, self.stops, self.killed = {}, {}, False
+        self.numbers, self.n_processes, self.stops, self.killed = {}, 0, {}, False
+        self.born = set()
 
     def begin(self, arguments, output):
         pid = os.fork()
@@ -40,11 +43,19 @@ class Tracer:
         return pid
 
     def number_of(self, pid):
-        return self.numbers.setdefault(pid, len(self.numbers))
+        if pid not in self.numbers:
+            is_thread = f"Tgid:\t{pid}\n" not in pathlib.Path(f"/proc/{pid}/status").read_text()
+            self.numbers[pid] = None if is_thread else self.n_processes
+            self.n_processes += not is_thread
+        return self.numbers[pid]
 
     def stopped(self, pid, status):
         """What a stop asks for: killing, or going on with the signal that it reports."""
         number, reported = self.number_of(pid), os.WSTOPSIG(status)
+        if status >> 16 in FORK_EVENTS:
+            born = ctypes.c_ulong()
+            ptrace(GETEVENTMSG, pid, ctypes.addressof(born))
+            self.born.add(born.value)
         if reported == signal.SIGTRAP | 0x80:
             self.stops[pid] = self.stops.get(pid, 0) + 1
             if number == self.which and self.stops[pid] == 2 * self.step - 1:
@@ -61,7 +72,18 @@ class Tracer:
             if os.WIFSTOPPED(status):
                 self.stopped(pid, status)
             elif pid == main:
+                self.release()
                 return os.waitstatus_to_exitcode(status)
+
+    def release(self):
+        """A process begins with a stop, which would last if nobody was there to see it."""
+        for pid in self.born - set(self.numbers):
+            try:
+                _, status = os.waitpid(pid, WALL)
+            except ChildProcessError:
+                continue
+            if os.WIFSTOPPED(status):
+                self.stopped(pid, status)
 
 
 def kill_at(arguments, which, step):
