@@ -22,6 +22,14 @@ const struct limits limits_none = {
         .user_max_enclaves = UINT32_MAX,
 };
 
+bool limits_are_none(const struct limits *l)
+{
+        uint32_t all = l->memory_mib & l->cpus & l->max_enclaves & l->user_memory_mib & l->user_cpus &
+                       l->user_max_enclaves;
+
+        return all == UINT32_MAX && !l->has_list;
+}
+
 /* A setting that is a number; cpu_list is the one that isn't. */
 static const struct setting {
         const char *name;

@@ -31,6 +31,9 @@ struct limits {
 /* No limit at all. */
 extern const struct limits limits_none;
 
+/* Nothing is limited. */
+bool limits_are_none(const struct limits *limits);
+
 /* Parses the text of an enclave.conf.  -EBADMSG names the line, the setting and what would do: a limit
  * that was meant and not understood must not become none. */
 int limits_parse(struct view text, struct limits *ret_limits, struct error *err);

@@ -19,6 +19,7 @@ enum {
         HELD_MAX = 4096,        /* ranges of locks that are looked at, of each kind */
         SHOWN_MAX = 4,          /* holders that a refusal names */
         PATIENCE_MS = 5 * 1000, /* for the folder's flock, which is held for microseconds */
+        PATIENCE_UNLIMITED_MS = 100,
         STEP_MS = 2,
 };
 
@@ -275,9 +276,9 @@ static int take_all(struct pool *pool, const char *folder, unsigned mem_mib, uns
         return 0;
 }
 
-static int lock_folder(int fd, const char *folder, struct error *err)
+static int lock_folder(int fd, const char *folder, uint64_t patience_ms, struct error *err)
 {
-        for (uint64_t deadline = clock_ms() + PATIENCE_MS; flock(fd, LOCK_EX | LOCK_NB) < 0;) {
+        for (uint64_t deadline = clock_ms() + patience_ms; flock(fd, LOCK_EX | LOCK_NB) < 0;) {
                 if (errno != EWOULDBLOCK && errno != EINTR)
                         return error_errno(err, errno, "%s: cannot lock it", folder);
                 if (clock_ms() >= deadline)
@@ -286,6 +287,23 @@ static int lock_folder(int fd, const char *folder, struct error *err)
                 (void)poll(NULL, 0, STEP_MS);
         }
         return 0;
+}
+
+/* Only limits make it worth waiting: without any nothing can be refused, and whoever keeps the lock, as any user
+ * can, must not keep others from their enclaves. */
+static int lock_and_read(struct pool *pool, const char *folder, struct error *err)
+{
+        int r = limits_read(pool->fd, folder, &pool->limits, err);
+
+        if (r < 0)
+                return r;
+        if (limits_are_none(&pool->limits)) {
+                (void)lock_folder(pool->fd, folder, PATIENCE_UNLIMITED_MS, NULL);
+                return 0;
+        }
+        r = lock_folder(pool->fd, folder, PATIENCE_MS, err);
+        /* What it says now counts. */
+        return r < 0 ? r : limits_read(pool->fd, folder, &pool->limits, err);
 }
 
 static int look(struct pool *pool, const char *folder, struct error *err)
@@ -314,8 +332,7 @@ int pool_take(const char *folder, unsigned mem_mib, unsigned cpus, struct pool_s
         }
         if (pool.fd < 0)
                 return error_errno(err, errno, "%s", folder);
-        if ((r = lock_folder(pool.fd, folder, err)) < 0 ||
-            (r = limits_read(pool.fd, folder, &pool.limits, err)) < 0 || (r = look(&pool, folder, err)) < 0 ||
+        if ((r = lock_and_read(&pool, folder, err)) < 0 || (r = look(&pool, folder, err)) < 0 ||
             (r = check(&pool, folder, mem_mib, cpus, err)) < 0 ||
             (r = take_all(&pool, folder, mem_mib, cpus, &share, err)) < 0)
                 return r;

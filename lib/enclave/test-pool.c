@@ -30,12 +30,19 @@ enum { STRANGER = 54321, HOLDERS_MAX = 16 };
 /* A folder with a configuration. */
 static char folder[] = "/tmp/test-pool-XXXXXX";
 
+/* Changes it; what is held stays held. */
+static void configure_anew(const char *text)
+{
+        cleanup_free char *path = string_printf("%s/" LIMITS_FILE, folder);
+
+        assert_int_equal(file_write_atomic(AT_FDCWD, path, view_of_string(text), 0644, NULL), 0);
+}
+
 static void configure(const char *text)
 {
         assert_int_equal(path_remove_tree(AT_FDCWD, folder, NULL), 0);
         assert_int_equal(mkdir(folder, 0755), 0);
-        cleanup_free char *path = string_printf("%s/" LIMITS_FILE, folder);
-        assert_int_equal(file_write_atomic(AT_FDCWD, path, view_of_string(text), 0644, NULL), 0);
+        configure_anew(text);
 }
 
 static int set_up(void **state)
@@ -237,10 +244,7 @@ static void what_runs_counts_against_a_new_configuration(void **state)
         (void)state;
         configure("# no limit yet\n");
         struct holder first = hold(4000, 2);
-        cleanup_free char *path = string_printf("%s/" LIMITS_FILE, folder);
-        assert_int_equal(file_write_atomic(AT_FDCWD, path,
-                                           view_of_string("memory_mib = 4100\ncpu_list=0-3\n"), 0644, NULL),
-                         0);
+        configure_anew("memory_mib = 4100\ncpu_list=0-3\n");
         struct holder second = hold(101, 1);
         expect_refusal(&second, "100 MiB left");
         struct holder third = hold(100, 3);
@@ -304,6 +308,21 @@ static void pool_that_somebody_keeps_is_waited_for_and_told(void **state)
         end_by_kill_9(&waits);
 }
 
+static void pool_without_limits_lets_start_who_keeps_it_or_not(void **state)
+{
+        (void)state;
+        configure("# none yet\n");
+        cleanup_fd int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_int_equal(flock(fd, LOCK_EX), 0);
+        struct holder counted = hold(60, 1);
+        assert_int_equal(counted.result, 0);
+        assert_int_equal(flock(fd, LOCK_UN), 0);
+        configure_anew("memory_mib = 100\n");
+        struct holder refused = hold(60, 1);
+        expect_refusal(&refused, "40 MiB left");
+        end_by_kill_9(&counted);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -317,6 +336,7 @@ int main(void)
                 cmocka_unit_test(configuration_that_is_not_understood_lets_nothing_start),
                 cmocka_unit_test(without_the_folder_there_is_no_pool),
                 cmocka_unit_test(pool_that_somebody_keeps_is_waited_for_and_told),
+                cmocka_unit_test(pool_without_limits_lets_start_who_keeps_it_or_not),
         };
 
         return cmocka_run_group_tests_name("pool", tests, set_up, tear_down);
