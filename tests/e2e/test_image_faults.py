@@ -111,11 +111,13 @@ def test_a_blob_that_changes_while_it_is_resumed_is_found(dump, fake):
 def test_a_real_registry_behind_a_link_that_breaks(dump, registry, tmp_path):
     registry.push(I.write_oci_layout(str(tmp_path / "l"), MIXED), "latest", "broken/link:1")
     # The first connection tries TLS; the next one brings manifest and configuration and a part of the first layer.
-    with F.cutter(registry.host, [None, 60000, 90000, 30000]) as host:
+    cuts = [None, 60000, 90000, 30000]
+    with F.cutter(registry.host, cuts) as host:
         done = dump.run("--debug", "--transfers", "1", f"docker://{host}/broken/link:1")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["layers"] == MIXED.diff_ids
-    assert done.stderr.count("trying again") == 3
+    # libcurl itself tries again where a connection that it kept is cut before the next reply begins.
+    assert cuts == [] and 1 <= done.stderr.count("trying again") <= 3
 
 
 # --- trying again --------------------------------------------------------------------------------------------
