@@ -74,10 +74,13 @@ struct supervisor {
 
 /* ---- telling ---- */
 
-static void publish(struct supervisor *s)
+static int publish(struct supervisor *s, struct error *err)
 {
-        /* A full disk must not end a running enclave; what clients then see is old. */
-        (void)registry_publish(s->parts.entry_dirfd, &s->info, NULL);
+        int r = registry_publish(s->parts.entry_dirfd, &s->info, err);
+
+        if (r < 0)
+                error_wrap(err, "%s/enclaves/%" PRIu32, s->parts.launch->state_dir, s->info.id);
+        return r;
 }
 
 static void send_to_starter(struct supervisor *s, struct buf *line)
@@ -213,10 +216,12 @@ static void on_machine_ended(const struct machine_end *end, void *user)
                 settle(s, ENCLAVE_EXITED, ENCLAVE_EXIT_UNKNOWN, 0, "");
         snprintf(text, sizeof(text), "%s%.900s", s->started ? "" : "the workload did not start: ",
                  s->lost[0] && s->killed ? s->lost : end->text);
-        if (!s->settled) {
-                drain_console(s);
+        drain_console(s);
+        /* What ended on this side is explained by itself; a guest may have said more on its console. */
+        if (end->by_guest || s->console || s->lost[0])
                 settle_unexplained(s, text);
-        }
+        else
+                settle(s, ENCLAVE_FAILED, ENCLAVE_EXIT_UNKNOWN, 0, text);
         loop_quit(s->loop, 0);
 }
 
@@ -237,7 +242,8 @@ static void request_stop(uint32_t grace_ms, void *user)
                 end_machine_within(s, grace_ms > 0 ? KILL_AFTER_QUIT_MS : 0);
         }
         s->info.state = ENCLAVE_STOPPING;
-        publish(s);
+        /* On a full disk clients see the state of before. */
+        (void)publish(s, NULL);
 }
 
 static void pass_signal(uint32_t signal, void *user)
@@ -271,16 +277,23 @@ static int on_starter(struct loop_source *source, int fd, uint32_t events, void 
 
 /* ---- what the guest says ---- */
 
+/* An enclave that nobody could see is none: where its state can't be written, its start has failed. */
 static void workload_runs(struct supervisor *s)
 {
+        struct error err = {0};
+
         if (s->started || s->settled)
                 return;
-        s->started = true;
         if (s->info.state == ENCLAVE_STARTING)
                 s->info.state = ENCLAVE_RUNNING;
+        if (publish(s, &err) < 0) {
+                settle(s, ENCLAVE_FAILED, ENCLAVE_EXIT_UNKNOWN, 0, error_text(&err));
+                kill_machine(s);
+                return;
+        }
+        s->started = true;
         loop_remove(&s->boot_timer);
         loop_remove(&s->hello_timer);
-        publish(s);
         answer_starter(s, 0, "");
 }
 
@@ -543,7 +556,8 @@ static int make(struct supervisor *s, struct error *err)
             (r = start_machine(s, err)) < 0)
                 return r;
         s->info.pid = getpid();
-        publish(s);
+        if ((r = publish(s, err)) < 0)
+                return r;
         tell_progress(s, "the machine boots");
         return 0;
 }

@@ -159,8 +159,8 @@ static struct machine_end describe_end(const struct machine *machine, int status
                 snprintf(end.text, sizeof(end.text), "the guest's kernel gave up (it %s)",
                          machine->panicked ? "panicked" : "restarted the machine, as it does after a panic");
         else if (WIFSIGNALED(status))
-                snprintf(end.text, sizeof(end.text), "QEMU was killed by signal %d (%s)", WTERMSIG(status),
-                         strsignal(WTERMSIG(status)));
+                snprintf(end.text, sizeof(end.text), "QEMU was killed by signal %d (%s)%s%s",
+                         WTERMSIG(status), strsignal(WTERMSIG(status)), complaint[0] ? ": " : "", complaint);
         else if (WEXITSTATUS(status) != 0 || !machine->shut_down)
                 snprintf(end.text, sizeof(end.text), "QEMU ended with status %d%s%s", WEXITSTATUS(status),
                          complaint[0] ? ": " : "", complaint);

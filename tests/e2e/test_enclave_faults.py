@@ -3,8 +3,8 @@
 next command works."""
 import os
 import pathlib
+import resource
 import shutil
-import signal
 import struct
 import subprocess
 
@@ -12,9 +12,10 @@ import pytest
 
 import eif_maker
 from conftest import ROOT, wait_for
-from enclaves import Qt, kill_all
+from enclaves import ImageFolder, Qt, kill_all, shell
 from engines import short_folder
 from kill_at import kill_at
+from machine import Machine, need_tools
 
 MOST_STEPS = 3000  # more than a start has
 STRIDE = 40        # by which steps are skipped that can't leave anything: nothing was made yet
@@ -97,3 +98,136 @@ def test_start_killed_at_each_step_leaves_nothing(faulty, which):
     assert MOST_STEPS > steps > 20
     print(f"{steps} steps")
     whole_start(faulty)
+
+
+# ---- a machine that lacks something ----
+
+
+@pytest.fixture(scope="module")
+def sleeper(build_dir, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    return ImageFolder(Qt(build_dir, folder / "state"), folder).eif("sleeper", shell("exec sleep 1000"))
+
+
+@pytest.fixture
+def qt(build_dir, tmp_path):
+    one = Qt(build_dir, tmp_path / "state")
+    yield one
+    kill_all(one)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 16 pages, and a function that fills it but for so many."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    page = os.sysconf("SC_PAGE_SIZE")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={16 * page}", "tmpfs", folder], check=True)
+
+    def fill(but):
+        (folder / "filler").unlink(missing_ok=True)
+        free = os.statvfs(folder).f_bavail
+        (folder / "filler").write_bytes(bytes((free - but) * page))
+    yield folder, fill
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def machine(build_dir):
+    need_tools()
+    with short_folder() as folder:
+        yield Machine(build_dir, folder)
+
+
+def on_disk(folder):
+    return [str(path) for part in ("enclaves", "ended") for path in (folder / "state" / part).glob("*")]
+
+
+def test_full_disk_refuses_a_start_with_the_file_and_leaves_nothing(build_dir, small_disk, sleeper):
+    folder, fill = small_disk
+    qt = Qt(build_dir, folder / "state")
+    assert qt.list() == []
+    for pages in (0, 1):
+        fill(pages)
+        message = qt.fails("start", "--eif", sleeper, "--mem", 256, "--cpus", 1)
+        assert "state/enclaves/0" in message and "No space left on device" in message, message
+        assert on_disk(folder) == [] and not qt.processes()
+    fill(3)
+    assert qt.start(sleeper)["State"] == "running"
+    qt.ok("stop", "--all")
+    qt.nothing_is_left()
+
+
+def test_running_enclave_survives_a_full_disk_and_can_be_stopped(build_dir, small_disk, sleeper):
+    folder, fill = small_disk
+    qt = Qt(build_dir, folder / "state")
+    started = qt.start(sleeper)
+    fill(0)
+    assert qt.list() == [started]
+    assert "No space left on device" in qt.fails("start", "--eif", sleeper, "--mem", 256, "--cpus", 1)
+    assert qt.list() == [started]
+    qt.ok("stop", "--enclave-id", 0)
+    qt.nothing_is_left()
+    assert on_disk(folder) == []
+
+
+def test_full_folder_for_temporary_files_is_told(qt, small_disk, sleeper):
+    folder, fill = small_disk
+    fill(0)
+    qt.env["TMPDIR"] = str(folder)
+    message = qt.fails("start", "--eif", sleeper, "--mem", 256, "--cpus", 1)
+    assert "cannot copy the image into a temporary file (TMPDIR sets the folder): No space left on device" in message
+    qt.nothing_is_left()
+
+
+def test_read_only_state_folder_still_shows_what_runs_and_refuses_the_rest(build_dir, small_disk, sleeper):
+    folder, _ = small_disk
+    qt = Qt(build_dir, folder / "state")
+    started = qt.start(sleeper)
+    supervisor = started["ProcessID"]
+    # A bind mount of its own: the supervisor's view stays writable.
+    qt.prefix = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"',
+                 str(folder)]
+    assert qt.list() == [started]
+    assert "Read-only file system" in qt.fails("start", "--eif", sleeper, "--mem", 256, "--cpus", 1)
+    assert qt.list() == [started] and os.path.exists(f"/proc/{supervisor}")
+    qt.ok("stop", "--enclave-id", 0)
+    qt.prefix = []
+    qt.nothing_is_left()
+
+
+def test_state_folder_of_another_user_is_refused_with_the_way_out(qt, sleeper):
+    qt.state.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(qt.state, 4711, 4711)
+        assert "belongs to user 4711, not to user 0; set COFFER_STATE_DIR" in qt.fails("start", "--eif", sleeper, "--mem", 256)
+        os.chown(qt.state, 0, 0)
+    qt.state.chmod(0o777)
+    assert "can be written by others; chmod 0700 it" in qt.fails("start", "--eif", sleeper, "--mem", 256)
+    qt.state.chmod(0o700)
+    assert qt.list() == []
+
+
+def test_image_that_may_not_be_read_is_told(machine, sleeper):
+    alice = machine.user(54001)
+    eif = machine.publish(sleeper)
+    eif.chmod(0o600)
+    assert f"{eif}: Permission denied" in alice.fails("start", "--eif", eif, "--mem", 256)
+    alice.nothing_is_left()
+
+
+@pytest.mark.parametrize("name,amount,words", [
+    ("RLIMIT_AS", 300 << 20, ["QEMU", "annot allocate memory"]),
+    ("RLIMIT_NOFILE", 12, ["Too many open files"]),
+    ("RLIMIT_FSIZE", 1 << 20, ["File too large"]),
+], ids=["memory", "descriptors", "file-size"])
+def test_limit_that_is_reached_is_told_and_leaves_nothing(qt, sleeper, name, amount, words):
+    kind = getattr(resource, name)
+    process = qt.start_process("start", "--eif", sleeper, "--mem", 256, "--cpus", 1,
+                               preexec_fn=lambda: resource.setrlimit(kind, (amount, amount)))
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (1, ""), (out, err)
+    assert all(word in err for word in words), err
+    qt.nothing_is_left()
