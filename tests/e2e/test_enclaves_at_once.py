@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ten enclaves of a kind at the same time, each with its own output and end.  (Nitro's are in test_pal_nitro.py.)"""
+"""Ten enclaves of a kind at the same time, each with its own output and end, and twenty of qt's.  (Nitro's are in
+test_pal_nitro.py.)"""
 import copy
+import json
 import shutil
 import subprocess
 
 from bundles import Bundle, bundle, rune  # noqa: F401
 from conftest import wait_for
+from enclaves import ImageFolder, Qt, kill_all, shell
 from test_pal_vm import MIB, enclaves, own_list, vm  # noqa: F401
 
 N = 10
+MANY = 20
 
 
 def bundles_like(bundle, folder):
@@ -64,3 +68,32 @@ def test_ten_simulated_enclaves_at_once_are_apart(rune, bundle, build_dir, tmp_p
         rune("kill", f"c{i}", "TERM")
     assert [process.wait(60) for process in started] == [128 + 15] * N
     assert not any(rune.root.glob("c*"))
+
+
+def test_twenty_enclaves_of_qt_at_once_have_ids_and_cids_of_their_own_and_all_run(build_dir, tmp_path):
+    qt = Qt(build_dir, tmp_path / "state")
+    script = "echo number $RANDOM; exec nc -ll -p 7000 -e /bin/echo hello"
+    eif = ImageFolder(qt, tmp_path).eif("server", shell(script, ExposedPorts={"7000/tcp": {}}))
+    message = qt.fails("start", "--eif", eif, "--mem", "16")
+    need = message.split("at least ")[1].split()[0]
+    try:
+        starts = [qt.start_process("start", "--eif", eif, "--mem", need, "--cpus", 1) for _ in range(MANY)]
+        outputs = [process.communicate(timeout=600) for process in starts]
+        assert [process.returncode for process in starts] == [0] * MANY, [err for _, err in outputs]
+        started = [json.loads(out) for out, _ in outputs]
+        assert sorted(one["EnclaveID"] for one in started) == list(range(MANY))
+        assert sorted(one["EnclaveCID"] for one in started) == list(range(4, 4 + MANY))
+        assert len({one["ProcessID"] for one in started}) == MANY
+        assert sorted(one["EnclaveID"] for one in qt.list() if one["State"] == "running") == list(range(MANY))
+        for number in range(MANY):
+            wait_for(lambda: greeting(build_dir, qt, number) == b"hello\n", f"the answer of enclave {number}")
+        qt.ok("stop", "--all", timeout=300)
+        qt.nothing_is_left()
+    finally:
+        kill_all(qt)
+
+
+def greeting(build, qt, number):
+    """What port 7000 of an enclave says."""
+    return subprocess.run([build / "supervisor/enclave-runner", "connect", str(number), "7000"], env=qt.env, timeout=60,
+                          capture_output=True, check=False).stdout
