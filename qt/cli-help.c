@@ -148,6 +148,19 @@ static void add_arguments(struct rows *rows, const struct cli_argument *argument
         }
 }
 
+static void append_examples(const struct cli_example *examples, size_t n, struct buf *text)
+{
+        if (n > 0)
+                buf_append_string(text, "Examples\n");
+        for (size_t i = 0; i < n; i++) {
+                append_spaces(text, INDENT);
+                append_wrapped(text, examples[i].title, INDENT, INDENT);
+                append_spaces(text, DEEPER);
+                append_wrapped(text, examples[i].text, DEEPER, DEEPER);
+                buf_append_byte(text, '\n');
+        }
+}
+
 static void help_command(const struct cli_program *program, const struct cli_parsed *parsed, struct buf *text)
 {
         const struct cli_command *command = parsed->command;
@@ -168,15 +181,7 @@ static void help_command(const struct cli_program *program, const struct cli_par
         append_rows(&own, width, text);
         buf_append_string(text, "Global Arguments\n");
         append_rows(&global, width, text);
-        if (command->n_examples)
-                buf_append_string(text, "Examples\n");
-        for (size_t i = 0; i < command->n_examples; i++) {
-                append_spaces(text, INDENT);
-                append_wrapped(text, command->examples[i].title, INDENT, INDENT);
-                append_spaces(text, DEEPER);
-                append_wrapped(text, command->examples[i].text, DEEPER, DEEPER);
-                buf_append_byte(text, '\n');
-        }
+        append_examples(command->examples, command->n_examples, text);
 }
 
 static void help_group(const struct cli_program *program, const struct cli_parsed *parsed, struct buf *text)
@@ -191,6 +196,7 @@ static void help_group(const struct cli_program *program, const struct cli_parse
         cli_append_path(program, parsed, text);
         buf_printf(text, " : %s\n\nCommands:\n", parsed->group->summary);
         append_rows(&rows, widest(&rows), text);
+        append_examples(parsed->group->examples, parsed->group->n_examples, text);
 }
 
 static void append_groups(const struct cli_program *program, struct buf *text)

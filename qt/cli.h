@@ -65,6 +65,8 @@ struct cli_group {
         const char *description; /* printed below the usage error where no command is given */
         const struct cli_command *const *commands;
         size_t n_commands;
+        const struct cli_example *examples;
+        size_t n_examples;
 };
 
 struct cli_program {

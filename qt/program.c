@@ -42,12 +42,25 @@ static const struct cli_command *const enclave_commands[] = {
         &qt_enclave_console,  &qt_enclave_query_eif, &qt_enclave_sign_eif, &qt_enclave_forward,
 };
 
+/* A first session; each line can be typed as it is. */
+static const struct cli_example session[] = {
+        {"A first session: make an enclave image of a container image, and note its measurements",
+         "qt enclave make-img --docker-uri redis:7 --eif redis.eif"},
+        {"Start it, and wait until its workload runs", "qt enclave start --eif redis.eif --mem 512"},
+        {"See what runs", "qt enclave query --output table"},
+        {"Reach a port of it, until Ctrl-C", "qt enclave forward --enclave-id 0 6379:6379"},
+        {"Stop it", "qt enclave stop --enclave-id 0"},
+        {"More: each command's own help, and qt-enclave(1)", "qt enclave start --help"},
+};
+
 static const struct cli_group groups[] = {
         {.name = "enclave",
          .summary = "Enclave life-circle management.",
          .description = "enclave command line interface",
          .commands = enclave_commands,
-         .n_commands = ARRAY_SIZE(enclave_commands)},
+         .n_commands = ARRAY_SIZE(enclave_commands),
+         .examples = session,
+         .n_examples = ARRAY_SIZE(session)},
 };
 
 const struct cli_program qt_program = {

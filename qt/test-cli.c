@@ -127,7 +127,20 @@ static void group_help_is_the_documented_one(void **state)
                 "    query-eif : Query everything that an eif image file holds.\n"
                 "    sign-eif  : Sign an eif image, sign it anew, or take its signature away.\n"
                 "    start     : Start an enclave via an eif image.\n"
-                "    stop      : Stop an enclave via the enclave-id.\n\n");
+                "    stop      : Stop an enclave via the enclave-id.\n\n"
+                "Examples\n"
+                "    A first session: make an enclave image of a container image, and note its measurements\n"
+                "        qt enclave make-img --docker-uri redis:7 --eif redis.eif\n\n"
+                "    Start it, and wait until its workload runs\n"
+                "        qt enclave start --eif redis.eif --mem 512\n\n"
+                "    See what runs\n"
+                "        qt enclave query --output table\n\n"
+                "    Reach a port of it, until Ctrl-C\n"
+                "        qt enclave forward --enclave-id 0 6379:6379\n\n"
+                "    Stop it\n"
+                "        qt enclave stop --enclave-id 0\n\n"
+                "    More: each command's own help, and qt-enclave(1)\n"
+                "        qt enclave start --help\n\n");
 }
 
 #define GLOBALS_AT_28                                                                                        \
