@@ -289,8 +289,8 @@ static int lock_folder(int fd, const char *folder, uint64_t patience_ms, struct 
         return 0;
 }
 
-/* Only limits make it worth waiting: without any nothing can be refused, and whoever keeps the lock, as any user
- * can, must not keep others from their enclaves. */
+/* Only limits make it worth waiting: without any nothing can be refused, and whoever keeps the lock, as any
+ * user can, must not keep others from their enclaves. */
 static int lock_and_read(struct pool *pool, const char *folder, struct error *err)
 {
         int r = limits_read(pool->fd, folder, &pool->limits, err);
