@@ -153,7 +153,8 @@ def test_full_disk_refuses_a_start_with_the_file_and_leaves_nothing(build_dir, s
         fill(pages)
         message = qt.fails("start", "--eif", sleeper, "--mem", 256, "--cpus", 1)
         assert "state/enclaves/0" in message and "No space left on device" in message, message
-        assert on_disk(folder) == [] and not qt.processes()
+        assert on_disk(folder) == []
+        wait_for(lambda: not qt.processes(), "the end of what was started")
     fill(3)
     assert qt.start(sleeper)["State"] == "running"
     qt.ok("stop", "--all")
