@@ -34,7 +34,12 @@ static int start(const struct qt *qt, struct enclaves *enclaves, int interrupt, 
         options.debug_mode = qt_given(qt, ARG_DEBUG_MODE) || qt_given(qt, ARG_ATTACH_CONSOLE);
         options.cancel_fd = interrupt;
         options.log = &qt->log;
-        return enclave_start(enclaves, &options, ret_info, err);
+        r = enclave_start(enclaves, &options, ret_info, err);
+        if (r == -EBADMSG)
+                error_hint(
+                        err,
+                        "`qt enclave make-img` makes enclave images, `qt enclave query-eif` looks into them");
+        return r;
 }
 
 /* QingTian's sentence. It is for people, so it stays out of stdout. */

@@ -54,6 +54,8 @@ int target_begin(struct target *target, const char *path, struct progress *progr
         pthread_mutex_lock(&target->lock);
         r = atomic_file_begin(AT_FDCWD, path, 0644, &target->file, err);
         pthread_mutex_unlock(&target->lock);
+        if (r == -ENOENT)
+                error_hint(err, "the folder of a new file must be there");
         return r;
 }
 

@@ -365,8 +365,11 @@ static int open_image(const char *path, struct kernel *kernel, int *ret_folder, 
         if (S_ISDIR(st.st_mode)) {
                 folder = take_fd(&fd);
                 fd = openat(folder, "vmlinuz", O_RDONLY | O_CLOEXEC);
-                if (fd < 0)
-                        return error_errno(err, errno, "cannot open vmlinuz in it");
+                if (fd < 0) {
+                        int r = error_errno(err, errno, "cannot open vmlinuz in it");
+                        error_hint(err, "give a bzImage, or a folder as fetch-kernel makes it");
+                        return r;
+                }
                 kernel->image_path = path_join(path, "vmlinuz");
         } else {
                 cleanup_free char *parent = strndup(path, (size_t)(path_basename(path) - path));

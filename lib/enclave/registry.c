@@ -172,7 +172,8 @@ static void record_name(uint32_t id, const char *kind, char ret_name[static FILE
 
 static int no_enclave(uint32_t id, struct error *err)
 {
-        return error_set(err, -ENOENT, "there is no enclave %" PRIu32, id);
+        return error_set(err, -ENOENT,
+                         "there is no enclave %" PRIu32 "; `qt enclave query` shows those that are", id);
 }
 
 static int read_state(int dirfd, const char *name, struct enclave_info *ret_info, struct error *err)

@@ -226,7 +226,8 @@ static void test_record_stays_until_forgotten_or_its_id_is_used(void **state)
         fd_close_p(&fd);
         assert_int_equal(registry_forget(f->enclaves, 0, NULL), 0);
         assert_int_equal(enclave_find(f->enclaves, 0, &back, &err), -ENOENT);
-        assert_string_equal(error_text(&err), "there is no enclave 0");
+        assert_string_equal(error_text(&err),
+                            "there is no enclave 0; `qt enclave query` shows those that are");
         assert_int_equal(registry_forget(f->enclaves, 0, NULL), -ENOENT);
 
         entry = reserve(f, 0, 4);

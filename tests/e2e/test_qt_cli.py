@@ -51,6 +51,24 @@ def test_usage_errors_print_to_stderr_with_status_2(qt):
         assert result.stderr, arguments
 
 
+@pytest.mark.parametrize("arguments, way_out", [
+    (["stop", "--enclave-id", "7"], "`qt enclave query` shows those that are"),
+    (["console", "--enclave-id", "7"], "`qt enclave query` shows those that are"),
+    (["forward", "--enclave-id", "7", "80:80"], "`qt enclave query` shows those that are"),
+    (["start", "--eif", "/etc/passwd"], "`qt enclave make-img` makes enclave images"),
+    (["make-img", "--docker-uri", "oci:/none", "--eif", "/none/a.eif"], "the folder of a new file must be there"),
+    (["make-img", "--docker-uri", "oci:/none", "--eif", "/tmp"], "name a file in it"),
+    (["make-img", "--docker-uri", "oci:/none", "--eif", "a.eif", "--kernel", "/"], "as fetch-kernel makes it"),
+    (["make-img", "--docker-uri", "oci:/none", "--eif", "a.eif", "--kernel", "/etc/passwd"], "needs a bzImage"),
+    (["make-img", "--docker-uri", "oci:/none", "--eif", "a.eif", "--nitro-compat"], "NITRO_CLI_BLOBS"),
+], ids=lambda x: " ".join(x) if isinstance(x, list) else "")
+def test_errors_say_the_way_out(qt, tmp_path, arguments, way_out):
+    error = run(qt, "enclave", *arguments, cwd=tmp_path)
+    assert (error.returncode, error.stdout) == (1, "")
+    assert way_out in error.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_bad_query_is_refused_with_its_position_before_any_work(qt, tmp_path):
     result = run(qt, "enclave", "make-img", "--docker-uri", "oci:/nonexistent", "--eif", tmp_path / "x", "--query",
                  "PCR0 ==")
