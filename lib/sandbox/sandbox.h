@@ -33,7 +33,21 @@ int sandbox_restrict_signals(void);
 /* Gives up all capabilities but those in `keep` (1 << CAP_...), for good.  0 or -errno. */
 int sandbox_keep_capabilities(uint64_t keep);
 
-/* From now on the calls fail with EPERM that make or name a socket, reach into other processes or drive
- * parts of the kernel that no machine needs (bpf, io_uring, keyrings, namespaces, performance counters).
- * By seccomp.  0 or -errno. */
+/* From now on the calls fail with EPERM that make or name a socket, reach into other processes, change
+ * what is mounted or drive parts of the kernel that no machine needs (bpf, io_uring, keyrings, namespaces,
+ * modules, performance counters).  By seccomp.  0 or -errno. */
 int sandbox_deny_calls(void);
+
+/* A system call that stays allowed: its number, and where `only_with` is above 0, only with that first
+ * argument. */
+struct sandbox_call {
+        unsigned number;
+        uint32_t only_with;
+};
+
+enum { SANDBOX_CALLS_MAX = 200 };
+
+/* From now on only these calls work, in all threads of the process; all others fail with EPERM, but clone3
+ * with ENOSYS, which the C library takes for an older kernel.  At most SANDBOX_CALLS_MAX.  By seccomp.  0
+ * or -errno. */
+int sandbox_allow_calls(const struct sandbox_call *calls, size_t n);

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <signal.h>
@@ -128,6 +129,64 @@ static int denied_calls(void)
         return 0;
 }
 
+static int allowed_calls(void)
+{
+        const struct sandbox_call calls[] = {
+                {.number = SYS_socket, .only_with = AF_UNIX},
+                {.number = SYS_close},
+                {.number = SYS_getppid},
+                {.number = SYS_exit_group},
+        };
+        int r = sandbox_allow_calls(calls, ARRAY_SIZE(calls));
+
+        if (r == -ENOSYS || r == -EINVAL)
+                return LACKING;
+        if (r < 0)
+                return 1;
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0 || close(fd) < 0 || getppid() <= 0)
+                return 2;
+        if (socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0 || errno != EPERM)
+                return 3;
+        if (syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0 || errno != EPERM)
+                return 4;
+        if (syscall(SYS_clone3, NULL, 0) >= 0 || errno != ENOSYS)
+                return 5;
+        return syscall(SYS_execve, "/bin/true", NULL, NULL) >= 0 || errno != EPERM ? 6 : 0;
+}
+
+static void only_listed_calls_work_and_only_with_their_argument(void **state)
+{
+        (void)state;
+        int result = in_child(allowed_calls);
+        if (result == LACKING)
+                skip();
+        assert_int_equal(result, 0);
+}
+
+static int namespaces(void)
+{
+        if (sandbox_deny_calls() < 0)
+                return LACKING;
+        if (syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0) >= 0 || errno != EPERM)
+                return 1;
+        if (unshare(CLONE_NEWUSER) == 0 || errno != EPERM)
+                return 2;
+        pid_t pid = fork(); /* plain processes and threads are still made */
+        if (pid == 0)
+                _exit(0);
+        return pid < 0 || waitpid(pid, NULL, 0) != pid ? 3 : 0;
+}
+
+static void no_namespace_is_made_by_any_call(void **state)
+{
+        (void)state;
+        int result = in_child(namespaces);
+        if (result == LACKING)
+                skip();
+        assert_int_equal(result, 0);
+}
+
 static void sockets_and_other_processes_are_out_of_reach(void **state)
 {
         (void)state;
@@ -199,6 +258,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(only_listed_files_can_be_opened),
                 cmocka_unit_test(sockets_and_other_processes_are_out_of_reach),
+                cmocka_unit_test(only_listed_calls_work_and_only_with_their_argument),
+                cmocka_unit_test(no_namespace_is_made_by_any_call),
                 cmocka_unit_test(others_cannot_be_signalled),
                 cmocka_unit_test(capabilities_are_given_up),
 #ifdef __x86_64__

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the processes of an enclave are kept from: each is made to try (inject.py), while it is at work."""
+import errno
+import os
+import signal
+import subprocess
+
+import pytest
+
+from enclaves import ImageFolder, Qt, children_of, kill_all, shell
+from inject import ENDED, WALL, Puppet, wait_until_idle
+
+AT_FDCWD, O_RDONLY, O_WRONLY, O_CREAT = -100, 0, 1, 0o100
+NEW_USER, NEW_NET = 0x10000000, 0x40000000
+# Each call by its x86_64 number, with arguments that would do something where it was allowed.
+CALLS = {
+    "read /etc/shadow": (257, AT_FDCWD, b"/etc/shadow\0", O_RDONLY),
+    "write into /etc": (257, AT_FDCWD, b"/etc/coffer-was-here\0", O_WRONLY | O_CREAT, 0o600),
+    "write into /tmp": (257, AT_FDCWD, b"/tmp/coffer-was-here\0", O_WRONLY | O_CREAT, 0o600),
+    "a socket of the internet": (41, 2, 1, 0),
+    "a socket for packets": (41, 17, 3, 0),
+    "a netlink socket": (41, 16, 3, 0),
+    "trace its parent": (101, 16, os.getpid(), 0, 0),
+    "read the memory of another": (310, os.getpid(), 0, 0, 0, 0, 0),
+    "take a descriptor of another": (438, 0, 0, 0),
+    "run a program": (59, b"/bin/true\0", 0, 0),
+    "bpf": (321, 0, 0, 0),
+    "io_uring": (425, 1, 0),
+    "mount": (165, b"none\0", b"/tmp\0", b"tmpfs\0", 0, 0),
+    "fsopen": (430, b"tmpfs\0", 0),
+    "unmount": (166, b"/proc\0", 2),
+    "chroot": (161, b"/tmp\0"),
+    "unshare": (272, NEW_USER),
+    "clone into namespaces": (56, NEW_USER | NEW_NET | signal.SIGCHLD, 0, 0, 0, 0),
+    "join a namespace": (308, 0, 0),
+    "load a module": (313, 0, b"\0", 0),
+    "set the clock": (227, 0, b"\0" * 16),
+    "reboot": (169, 0, 0, 0, 0),
+    "add a key": (248, b"user\0", b"x\0", b"y\0", 1, -3),
+    "performance counters": (298, b"\0" * 128, 0, -1, -1, 0),
+    "userfaultfd": (323, 0),
+    "open by handle": (304, 0, b"\0" * 16, 0),
+    "signal process 1": (62, 1, 0),
+}
+# What the process needs for its work, and so may do.
+MAY = {"supervisor": {"signal process 1"}}
+# QEMU's own filter ends the thread that tries one of these, whatever ours says.
+DEADLY = {"run a program", "mount", "reboot", "unshare", "clone into namespaces", "join a namespace"}
+REFUSED = (-errno.EPERM, -errno.EACCES, -errno.ENOSYS)
+
+
+@pytest.fixture(scope="module")
+def enclave(build_dir, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("confined")
+    qt = Qt(build_dir, folder / "state")
+    qt.image = ImageFolder(qt, folder).eif("server", shell("exec nc -ll -p 7000 -e /bin/echo hello",
+                                                           ExposedPorts={"7000/tcp": {}}))
+    qt.one = qt.start(qt.image, "--debug-mode")
+    yield qt
+    kill_all(qt)
+
+
+def what_works(pid, spared=()):
+    """The names of all calls that weren't refused, but those spared."""
+    wait_until_idle(pid)
+    worked = []
+    with Puppet(pid) as puppet:
+        assert puppet.call(39) == pid  # getpid: calls arrive
+        for name, call in CALLS.items():
+            if name not in spared and (result := puppet.call(*call)) not in REFUSED:
+                worked.append((name, result))
+    return worked
+
+
+def status_of(pid):
+    return dict(line.split(":\t", 1) for line in open(f"/proc/{pid}/status", encoding="ascii").read().splitlines())
+
+
+def is_alive_and_confined(pid):
+    status = status_of(pid)
+    assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
+    return status
+
+
+def test_supervisor_is_refused_all_that_it_does_not_need(enclave):
+    pid = enclave.one["ProcessID"]
+    worked = dict(what_works(pid))
+    assert set(worked) <= MAY["supervisor"], worked
+    status = is_alive_and_confined(pid)
+    assert int(status["CapEff"], 16) in (0, 1 << 5) and status["CapBnd"]
+    assert enclave.list() == [enclave.one]
+
+
+def test_qemu_is_refused_all_that_it_does_not_need(enclave):
+    [pid] = children_of(enclave.one["ProcessID"])
+    worked = dict(what_works(pid, DEADLY))
+    assert worked == {}, worked
+    assert int(is_alive_and_confined(pid)["CapEff"], 16) == 0
+    assert enclave.list() == [enclave.one]
+
+
+def test_qemu_that_would_run_a_program_is_at_its_end_and_can_be_stopped(enclave):
+    """Its own filter kills the thread that tries, and the others may go on without it."""
+    other = enclave.start(enclave.image)
+    [pid] = children_of(other["ProcessID"])
+    wait_until_idle(pid)
+    with Puppet(pid) as puppet:
+        assert puppet.call(*CALLS["run a program"]) == ENDED
+    stopping = enclave.start_process("stop", "--enclave-id", other["EnclaveID"])
+    os.waitpid(pid, WALL)  # its end is told to us, who traced it, before it is to its parent
+    _, err = stopping.communicate(timeout=60)
+    assert stopping.returncode == 0, err
+    assert enclave.list() == [enclave.one]
