@@ -204,3 +204,18 @@ int file_unnamed(const char *folder, int *ret_fd, struct error *err)
         *ret_fd = fd;
         return 0;
 }
+
+int file_make_read_only(int *fd, struct error *err)
+{
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", *fd);
+        if (fchmod(*fd, 0444) < 0)
+                return error_errno(err, errno, "temporary file");
+        int reader = open(path, O_RDONLY | O_CLOEXEC);
+        if (reader < 0)
+                return error_errno(err, errno, "temporary file");
+        fd_close_p(fd);
+        *fd = reader;
+        return 0;
+}

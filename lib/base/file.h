@@ -54,3 +54,7 @@ int file_lock(int dirfd, const char *path, int *ret_fd, struct error *err);
 /* Opens a fresh file without a name, for reading and writing (mode 0600), in `folder` (NULL: $TMPDIR, else
  * /var/tmp); *ret_fd is the caller's.  The error names the folder. */
 int file_unnamed(const char *folder, int *ret_fd, struct error *err);
+
+/* Opens such a file again, for reading only and at its beginning, and lets processes of other users do the
+ * same (mode 0444); then nobody has it open for writing any more.  *fd is replaced on success only. */
+int file_make_read_only(int *fd, struct error *err);

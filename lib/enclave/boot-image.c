@@ -45,25 +45,6 @@ struct copier {
         uint64_t kernel_size;
 };
 
-/* ---- temporary files ---- */
-
-/* Opens the file again, for reading only, and lets a QEMU that runs as another user do the same; then nobody
- * has it open for writing any more. */
-static int make_read_only(int *fd, struct error *err)
-{
-        char path[64];
-
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", *fd);
-        if (fchmod(*fd, 0444) < 0)
-                return error_errno(err, errno, "temporary file");
-        int reader = open(path, O_RDONLY | O_CLOEXEC);
-        if (reader < 0)
-                return error_errno(err, errno, "temporary file");
-        fd_close_p(fd);
-        *fd = reader;
-        return 0;
-}
-
 /* ---- copying while measuring ---- */
 
 /* -1: nothing is copied. */
@@ -347,8 +328,9 @@ static int open_copy(int fd, const struct eif_pcrs *pcrs, struct boot_image *ima
 
         if ((r = file_unnamed(NULL, &image->kernel_fd, err)) < 0 ||
             (r = file_unnamed(NULL, &image->initrd_fd, err)) < 0 ||
-            (r = read_all(fd, pcrs, image, err)) < 0 || (r = make_read_only(&image->kernel_fd, err)) < 0 ||
-            (r = make_read_only(&image->initrd_fd, err)) < 0)
+            (r = read_all(fd, pcrs, image, err)) < 0 ||
+            (r = file_make_read_only(&image->kernel_fd, err)) < 0 ||
+            (r = file_make_read_only(&image->initrd_fd, err)) < 0)
                 return r;
         if (image->initrd_size == 0)
                 fd_close_p(&image->initrd_fd);

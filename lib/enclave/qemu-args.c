@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { ARGS_MAX = 64 };
+enum { ARGS_MAX = 64, LOCAL_TIMER_KHZ = 1000 * 1000 };
 
 struct args {
         char **argv;
@@ -85,9 +85,11 @@ static void add_devices(struct args *args, const struct machine_spec *spec)
 
 /*
  * The command line is the measured one.  There is one exception, and only under emulation, where nothing
- * vouches for measurements anyway: the frequency of the time-stamp counter.  This machine has no clock but
- * the counter, and a kernel that is not told its frequency measures it against a timer; when this host is
- * busy, that fails, and the kernel then waits for ever.  Under KVM the guest asks the hypervisor.
+ * vouches for measurements anyway: the frequencies of the time-stamp counter and of local timers, which
+ * count nanoseconds here.  This machine has no clock but the counter, and a kernel that is not told its
+ * frequency measures it against a timer; when this host is busy, that fails, and the kernel then waits for
+ * ever.  For local timers it waits a tenth of a second; our own kernel takes our word
+ * (guest/kernel-clocks.c).  Under KVM the guest asks the hypervisor.
  */
 static void add_guest(struct args *args, const struct machine_spec *spec)
 {
@@ -99,7 +101,8 @@ static void add_guest(struct args *args, const struct machine_spec *spec)
         }
         add(args, "-append");
         if (spec->tsc_khz > 0 && !strstr(spec->cmdline, "tsc_early_khz="))
-                add(args, "%s tsc_early_khz=%u", spec->cmdline, spec->tsc_khz);
+                add(args, "%s tsc_early_khz=%u tsc=reliable coffer.constant_tsc coffer.lapic_khz=%u",
+                    spec->cmdline, spec->tsc_khz, LOCAL_TIMER_KHZ);
         else
                 add(args, "%s", spec->cmdline);
 }

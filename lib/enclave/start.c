@@ -18,6 +18,7 @@
 #include "lib/enclave/launch.h"
 #include "lib/enclave/nitro.h"
 #include "lib/enclave/registry.h"
+#include "lib/enclave/vmlinux.h"
 
 #include "lib/base/child.h"
 #include "lib/base/clock.h"
@@ -142,6 +143,26 @@ static int open_image(struct start *start, const struct backend *backend, struct
         return r;
 }
 
+/* Where the machine is emulated, unpacking the kernel is better done here.  That takes the kernel's choice
+ * of a random address from it, which is no loss: an emulated machine isn't what keeps others out. */
+static int unpack_kernel(struct start *start, struct error *err)
+{
+        struct boot_image *image = &start->image;
+        struct error why = {0};
+        int fd;
+        int r = vmlinux_unpack(image->kernel_fd, &fd, &why);
+
+        if (r == -EOPNOTSUPP) {
+                log_debug(start->options->log, "%s", error_text(&why));
+                return 0;
+        }
+        if (r < 0)
+                return error_set(err, r, "%s", error_text(&why));
+        fd_close_p(&image->kernel_fd);
+        image->kernel_fd = fd;
+        return 0;
+}
+
 static int prepare(struct start *start, struct error *err)
 {
         const struct enclave_start_options *options = start->options;
@@ -158,7 +179,9 @@ static int prepare(struct start *start, struct error *err)
                 .accelerator = options->accelerator,
                 .log = options->log,
         };
-        return backend->prepare(&request, &start->launch.info.isolation, err);
+        if ((r = backend->prepare(&request, &start->launch.info.isolation, err)) < 0)
+                return r;
+        return start->launch.info.isolation == ENCLAVE_ISOLATION_EMULATED ? unpack_kernel(start, err) : 0;
 }
 
 /* ---- what will be ---- */

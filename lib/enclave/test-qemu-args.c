@@ -99,7 +99,9 @@ static void test_emulated_guest_is_told_its_clock_once(void **state)
         spec.isolation = ENCLAVE_ISOLATION_EMULATED;
         spec.tsc_khz = 2400000;
         assert_int_equal(qemu_args_build(&spec, &argv, NULL), 0);
-        assert_string_equal(value_of(argv, "-append"), "console=ttyS0 -evil,option tsc_early_khz=2400000");
+        assert_string_equal(value_of(argv, "-append"),
+                            "console=ttyS0 -evil,option tsc_early_khz=2400000 "
+                            "tsc=reliable coffer.constant_tsc coffer.lapic_khz=1000000");
         spec.cmdline = "tsc_early_khz=1 quiet";
         assert_int_equal(qemu_args_build(&spec, &again, NULL), 0);
         assert_string_equal(value_of(again, "-append"), spec.cmdline);
