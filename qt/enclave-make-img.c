@@ -212,7 +212,7 @@ static const struct cli_argument arguments[ARGS] = {
                         .metavar = "PATH",
                         .kind = CLI_TEXT,
                         .summary = "Guest kernel: a bzImage with everything built in, or a folder made by "
-                                   "fetch-kernel. "
+                                   "build-kernel or fetch-kernel. "
                                    " Default: the installed one."},
         [ARG_METADATA] = {.name = "--metadata",
                           .metavar = "FILE",

@@ -13,15 +13,17 @@ static const struct {
         const char *shown;
         const char *installed;   /* below PREFIX/lib/coffer, and $COFFER_LIBEXEC */
         const char *built;       /* below the build tree */
-        const char *fetched;     /* below either: where tools/fetch-kernel puts it, or NULL */
         const char *environment; /* names the part itself, or NULL */
 } parts[] = {
-        [INSTALL_SUPERVISOR] = {"the supervisor", "coffer-enclave", "supervisor/coffer-enclave", NULL, NULL},
-        [INSTALL_INIT] = {"enclave-init", "enclave-init", "guest/enclave-init", NULL, NULL},
+        [INSTALL_SUPERVISOR] = {"the supervisor", "coffer-enclave", "supervisor/coffer-enclave", NULL},
+        [INSTALL_INIT] = {"enclave-init", "enclave-init", "guest/enclave-init", NULL},
         [INSTALL_TEST_QUOTER] = {"the maker of test quotes", "sgx-test-quoter",
-                                 "sgx-emulator/sgx-test-quoter", NULL, NULL},
-        [INSTALL_KERNEL] = {"the guest kernel", "kernel", "kernel", "kernels/cloud", "COFFER_KERNEL_DIR"},
+                                 "sgx-emulator/sgx-test-quoter", NULL},
+        [INSTALL_KERNEL] = {"the guest kernel", "kernel", "kernel", "COFFER_KERNEL_DIR"},
 };
+
+/* Where tools/build-kernel and tools/fetch-kernel leave a kernel, below either; ours first. */
+static const char *const kernels[] = {"kernels/coffer", "kernels/cloud"};
 
 /* The build tree that `file` lies in, `depth` folders deep, or NULL. */
 static char *tree_of(const char *file, int depth)
@@ -56,21 +58,27 @@ static bool offer(char *taken_path, char **ret_path)
         return true;
 }
 
-/* The part below a folder of ours, under the name it was installed by or the one it was fetched by. */
-static bool find_below(const char *folder, const char *name, const char *fetched, char **ret_path)
+/* The part below a folder of ours, under the name it has there; a kernel may have others. */
+static bool find_below(const char *folder, enum install_part part, const char *name, char **ret_path)
 {
-        return offer(string_printf("%s/%s", folder, name), ret_path) ||
-               (fetched && offer(string_printf("%s/%s", folder, fetched), ret_path));
+        bool found = offer(string_printf("%s/%s", folder, name), ret_path);
+
+        for (size_t i = 0; !found && part == INSTALL_KERNEL && i < ARRAY_SIZE(kernels); i++)
+                found = offer(string_printf("%s/%s", folder, kernels[i]), ret_path);
+        return found;
 }
 
-/* Who has just built or installed us has no kernel yet: one command gets it. */
+/* Who has just built or installed us has no kernel yet: one command makes or gets it. */
 static void hint_kernel(const char *folder, struct error *err)
 {
         cleanup_free char *installed = string_printf("%s/fetch-kernel", folder);
         bool have = installed && access(installed, X_OK) == 0;
+        const char *tools = have ? folder : "tools";
 
-        error_hint(err, "get it with `%s cloud`, or name one with --kernel or COFFER_KERNEL_DIR",
-                   have ? installed : "tools/fetch-kernel");
+        error_hint(err,
+                   "build it with `%s/build-kernel`, or get the distribution's with `%s/fetch-kernel cloud`, "
+                   "or name one with --kernel or COFFER_KERNEL_DIR",
+                   tools, tools);
 }
 
 /* `tree` and `beside` may be NULL. */
@@ -79,7 +87,6 @@ static int find(const char *tree, const char *beside, enum install_part part, ch
 {
         const char *named = parts[part].environment ? getenv(parts[part].environment) : NULL;
         const char *libexec = getenv("COFFER_LIBEXEC");
-        const char *fetched = parts[part].fetched;
         bool told = libexec && libexec[0];
         const char *folder = told ? libexec : COFFER_LIBDIR;
 
@@ -88,14 +95,14 @@ static int find(const char *tree, const char *beside, enum install_part part, ch
                                ? 0
                                : error_set(err, -ENOENT, "%s is not where %s says: %s", parts[part].shown,
                                            parts[part].environment, named);
-        if (!told && beside && find_below(beside, parts[part].installed, fetched, ret_path))
+        if (!told && beside && find_below(beside, part, parts[part].installed, ret_path))
                 return 0;
-        if ((!told && tree && find_below(tree, parts[part].built, fetched, ret_path)) ||
-            find_below(folder, parts[part].installed, fetched, ret_path))
+        if ((!told && tree && find_below(tree, part, parts[part].built, ret_path)) ||
+            find_below(folder, part, parts[part].installed, ret_path))
                 return 0;
         error_set(err, -ENOENT, "%s is not %s: there is no %s/%s", parts[part].shown,
                   told ? "where COFFER_LIBEXEC says" : "installed", folder,
-                  fetched ? fetched : parts[part].installed);
+                  part == INSTALL_KERNEL ? "kernels/coffer or kernels/cloud" : parts[part].installed);
         if (part == INSTALL_KERNEL)
                 hint_kernel(tree && !told ? "" : folder, err);
         return -ENOENT;

@@ -3,8 +3,8 @@
  * install.h - where the parts of Coffer that programs start or put into images lie on this machine.
  *
  * In this order: $COFFER_LIBEXEC (and, for the kernel, $COFFER_KERNEL_DIR); the build tree, where the running
- * program lies in one; PREFIX/lib/coffer.  A kernel may be in kernel/ there, or, as fetch-kernel leaves it,
- * in kernels/cloud.
+ * program lies in one; PREFIX/lib/coffer.  A kernel may be there in kernel/, in kernels/coffer, as
+ * build-kernel leaves it, or in kernels/cloud, as fetch-kernel does: they are preferred in this order.
  */
 #pragma once
 

@@ -2,8 +2,8 @@
 /*
  * kernel.h - the guest kernel of an image: the bzImage, and the modules without which the guest has no vsock.
  *
- * A kernel is either a folder as tools/fetch-kernel makes it {vmlinuz, config, release, modules/}, or a
- * bzImage file. A bare file is taken to have everything built in.
+ * A kernel is either a folder as tools/build-kernel or fetch-kernel makes it {vmlinuz, config, release,
+ * modules/}, or a bzImage file. A bare file is taken to have everything built in.
  */
 #pragma once
 

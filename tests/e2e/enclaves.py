@@ -15,6 +15,15 @@ APPLETS = ("sh", "cat", "echo", "env", "id", "sleep", "kill", "nc", "ls", "pwd",
            "hostname", "ip", "mount", "stat", "md5sum", "seq")
 
 
+def guest_kernel():
+    """The folder of our own kernel where tools/build-kernel has built one, else of the distribution's."""
+    ours = ROOT / "build/kernels/coffer"
+    if ours.exists():
+        return str(ours.resolve())
+    fetched = subprocess.run([ROOT / "tools/fetch-kernel", "cloud"], check=True, capture_output=True, text=True)
+    return fetched.stdout.strip()
+
+
 class Qt:
     """qt with a registry of enclaves of its own; `prefix` are words before its command lines."""
 
@@ -22,8 +31,7 @@ class Qt:
         self.program = str(build / "qt" / "qt")
         self.prefix = prefix
         self.state = state
-        kernel = subprocess.run([ROOT / "tools/fetch-kernel", "cloud"], check=True, capture_output=True, text=True)
-        self.env = dict(os.environ, COFFER_STATE_DIR=str(state), COFFER_KERNEL_DIR=kernel.stdout.strip(),
+        self.env = dict(os.environ, COFFER_STATE_DIR=str(state), COFFER_KERNEL_DIR=guest_kernel(),
                         SOURCE_DATE_EPOCH="1700000000", DOCKER_HOST="unix:///nonexistent/docker.sock")
 
     def start_process(self, *arguments, **rest):
