@@ -127,6 +127,14 @@ class Bare:
                 kept += [word, value]
         return kept
 
+    def unpack_kernel(self):
+        """The kernel proper, out of the bzImage (Linux, Documentation/arch/x86/boot.rst), where LZ4 packed it."""
+        image = (self.folder / "kernel").read_bytes()
+        offset, size = struct.unpack_from("<II", image, 0x248)
+        start = (image[0x1f1] + 1) * 512 + offset
+        with open(self.folder / "unpacked", "wb") as out:
+            subprocess.run(["lz4", "-dc"], input=image[start:start + size - 4], stdout=out, check=True)
+
     def listen(self, port, serve):
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(self.folder / f"vsock.sock_{port}"))
@@ -149,18 +157,20 @@ class Bare:
             if kind == STARTED:
                 self.started.set()
 
-    def start(self):
-        """Seconds until init says that the workload runs."""
+    def start(self, unpacked=False):
+        """Seconds until init says that the workload runs; `unpacked`: with the kernel of unpack_kernel()."""
         self.started.clear()
         begin = time.monotonic()
+        # Sessions of their own, as qt's processes have: a kernel may share out its processors by session.
         ours, theirs = socket.socketpair()
         self.device = subprocess.Popen([BUILD / "lib/vsock/vsock-device-runner", "77", self.folder / "vsock.sock",
                                         str(theirs.fileno())], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
-                                       stderr=subprocess.DEVNULL)
-        command = [*self.command, "-serial", "stdio", "-chardev", f"socket,id=vsock,fd={ours.fileno()}", "-device",
+                                       stderr=subprocess.DEVNULL, start_new_session=True)
+        kernel = ["-kernel", str(self.folder / "unpacked")] if unpacked else []
+        command = [*self.command, *kernel, "-serial", "stdio", "-chardev", f"socket,id=vsock,fd={ours.fileno()}", "-device",
                    "vhost-user-vsock-device,chardev=vsock"]
         self.qemu = subprocess.Popen(command, pass_fds=[ours.fileno()], stdin=subprocess.DEVNULL,
-                                     stdout=subprocess.DEVNULL)
+                                     stdout=subprocess.DEVNULL, start_new_session=True)
         ours.close()
         theirs.close()
         if not self.started.wait(120):

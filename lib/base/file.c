@@ -205,7 +205,7 @@ int file_unnamed(const char *folder, int *ret_fd, struct error *err)
         return 0;
 }
 
-int file_make_read_only(int *fd, struct error *err)
+int file_make_read_only(int *fd, int *ret_writer, struct error *err)
 {
         char path[64];
 
@@ -215,6 +215,8 @@ int file_make_read_only(int *fd, struct error *err)
         int reader = open(path, O_RDONLY | O_CLOEXEC);
         if (reader < 0)
                 return error_errno(err, errno, "temporary file");
+        if (ret_writer)
+                *ret_writer = take_fd(fd);
         fd_close_p(fd);
         *fd = reader;
         return 0;

@@ -56,5 +56,6 @@ int file_lock(int dirfd, const char *path, int *ret_fd, struct error *err);
 int file_unnamed(const char *folder, int *ret_fd, struct error *err);
 
 /* Opens such a file again, for reading only and at its beginning, and lets processes of other users do the
- * same (mode 0444); then nobody has it open for writing any more.  *fd is replaced on success only. */
-int file_make_read_only(int *fd, struct error *err);
+ * same (mode 0444); then nobody else has it open for writing any more.  *fd becomes the new descriptor, on
+ * success only, and *ret_writer is the old one, the caller's; NULL closes it. */
+int file_make_read_only(int *fd, int *ret_writer, struct error *err);

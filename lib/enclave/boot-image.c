@@ -4,6 +4,7 @@
 #include "lib/enclave/guest-config.h"
 #include "lib/enclave/ramdisk-size.h"
 #include "lib/enclave/state.h"
+#include "lib/enclave/vmlinux.h"
 
 #include "lib/base/fd.h"
 #include "lib/base/file.h"
@@ -329,8 +330,8 @@ static int open_copy(int fd, const struct eif_pcrs *pcrs, struct boot_image *ima
         if ((r = file_unnamed(NULL, &image->kernel_fd, err)) < 0 ||
             (r = file_unnamed(NULL, &image->initrd_fd, err)) < 0 ||
             (r = read_all(fd, pcrs, image, err)) < 0 ||
-            (r = file_make_read_only(&image->kernel_fd, err)) < 0 ||
-            (r = file_make_read_only(&image->initrd_fd, err)) < 0)
+            (r = file_make_read_only(&image->kernel_fd, &image->kernel_writer, err)) < 0 ||
+            (r = file_make_read_only(&image->initrd_fd, &image->initrd_writer, err)) < 0)
                 return r;
         if (image->initrd_size == 0)
                 fd_close_p(&image->initrd_fd);
@@ -398,8 +399,40 @@ int boot_image_take(int fd, const struct eif_pcrs *pcrs, struct boot_image *ret_
         return 0;
 }
 
+int boot_image_unpack_kernel(struct boot_image *image, struct error *err)
+{
+        int fd, writer;
+        int r = vmlinux_unpack(image->kernel_fd, &fd, &writer, err);
+
+        if (r < 0)
+                return r;
+        fd_close_p(&image->kernel_fd);
+        fd_close_p(&image->kernel_writer);
+        image->kernel_fd = fd;
+        image->kernel_writer = writer;
+        return 0;
+}
+
+/* What a file system can't do is no harm: the kernel writes these pages out when it needs their memory. */
+static void give_back(int writer)
+{
+        struct stat st;
+
+        if (writer >= 0 && fstat(writer, &st) == 0 && st.st_size > 0)
+                (void)fallocate(writer, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+                                st.st_size + st.st_blksize);
+}
+
+void boot_image_give_back(struct boot_image *image)
+{
+        give_back(image->kernel_writer);
+        give_back(image->initrd_writer);
+}
+
 void boot_image_done(struct boot_image *image)
 {
+        fd_close_p(&image->kernel_writer);
+        fd_close_p(&image->initrd_writer);
         fd_close_p(&image->kernel_fd);
         fd_close_p(&image->initrd_fd);
         fd_close_p(&image->whole_fd);

@@ -11,9 +11,11 @@
 #include "lib/enclave/enclave.h"
 
 struct boot_image {
-        int kernel_fd; /* read-only, at no name */
-        int initrd_fd; /* all ramdisks, one behind the other; -1 where there is none */
-        int whole_fd;  /* boot_image_open_whole(): the file; else -1 */
+        int kernel_fd;     /* read-only, at no name */
+        int initrd_fd;     /* all ramdisks, one behind the other; -1 where there is none */
+        int kernel_writer; /* the same files, for boot_image_give_back() alone */
+        int initrd_writer;
+        int whole_fd; /* boot_image_open_whole(): the file; else -1 */
         uint64_t whole_size;
         char *cmdline;
         char name[ENCLAVE_NAME_MAX]; /* ImageName of the metadata, "" where it has none */
@@ -30,7 +32,9 @@ struct boot_image {
         bool own_init; /* there is what enclave-init reads: whoever runs it opens a control channel */
 };
 
-#define BOOT_IMAGE_NONE ((struct boot_image){.kernel_fd = -1, .initrd_fd = -1, .whole_fd = -1})
+#define BOOT_IMAGE_NONE                                                                                      \
+        ((struct boot_image){                                                                                \
+                .kernel_fd = -1, .initrd_fd = -1, .whole_fd = -1, .kernel_writer = -1, .initrd_writer = -1})
 
 /* Opens, checks (structure, kernel, CRC, signature and its certificate at the present time, architecture) and
  * copies the file at `path`.  *ret_image is to be released with boot_image_done().  Errors name the path:
@@ -47,6 +51,14 @@ struct eif_pcrs;
  * nobody else can have changed it: `pcrs` are what its writer measured, and it is copied without being
  * measured again.  `fd` stays the caller's. */
 int boot_image_take(int fd, const struct eif_pcrs *pcrs, struct boot_image *ret_image, struct error *err);
+
+/* Replaces the kernel by the one that is packed in it, where that can be (vmlinux.h). -EOPNOTSUPP,
+ * -EBADMSG. */
+int boot_image_unpack_kernel(struct boot_image *image, struct error *err);
+
+/* Gives back the memory of kernel and ramdisks.  For when the machine runs: it has read them and will not
+ * again, but keeps them mapped. */
+void boot_image_give_back(struct boot_image *image);
 
 /* Releases it. Safe on BOOT_IMAGE_NONE. */
 void boot_image_done(struct boot_image *image);

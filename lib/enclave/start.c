@@ -18,7 +18,6 @@
 #include "lib/enclave/launch.h"
 #include "lib/enclave/nitro.h"
 #include "lib/enclave/registry.h"
-#include "lib/enclave/vmlinux.h"
 
 #include "lib/base/child.h"
 #include "lib/base/clock.h"
@@ -147,20 +146,14 @@ static int open_image(struct start *start, const struct backend *backend, struct
  * of a random address from it, which is no loss: an emulated machine isn't what keeps others out. */
 static int unpack_kernel(struct start *start, struct error *err)
 {
-        struct boot_image *image = &start->image;
         struct error why = {0};
-        int fd;
-        int r = vmlinux_unpack(image->kernel_fd, &fd, &why);
+        int r = boot_image_unpack_kernel(&start->image, &why);
 
         if (r == -EOPNOTSUPP) {
                 log_debug(start->options->log, "%s", error_text(&why));
                 return 0;
         }
-        if (r < 0)
-                return error_set(err, r, "%s", error_text(&why));
-        fd_close_p(&image->kernel_fd);
-        image->kernel_fd = fd;
-        return 0;
+        return r < 0 ? error_set(err, r, "%s", error_text(&why)) : 0;
 }
 
 static int prepare(struct start *start, struct error *err)
@@ -458,8 +451,9 @@ int enclave_start(struct enclaves *enclaves, const struct enclave_start_options 
         }
         /* From here on the supervisor alone is responsible: its death must show. */
         registry_entry_done(&start.entry);
-        boot_image_done(&start.image);
         r = wait_for_workload(&start, ret_info, err);
+        if (r == 0)
+                boot_image_give_back(&start.image);
         if (r == 0 && options->ret_leash_fd)
                 *options->ret_leash_fd = take_fd(&start.leash_fd);
         if (r < 0) {

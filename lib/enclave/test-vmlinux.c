@@ -78,11 +78,11 @@ static void make_image(struct buf *b, const uint8_t elf[ELF_SIZE])
 
 static int unpack(const struct buf *image, int *ret_fd)
 {
-        cleanup_fd int fd = memfd_create("image", MFD_CLOEXEC);
+        cleanup_fd int fd = memfd_create("image", MFD_CLOEXEC), writer = -1;
 
         assert_true(fd >= 0);
         assert_int_equal(fd_write_full(fd, image->p, image->n), 0);
-        return vmlinux_unpack(fd, ret_fd, NULL);
+        return vmlinux_unpack(fd, ret_fd, &writer, NULL);
 }
 
 #define GOOD_IMAGE(name)                                                                                     \

@@ -11,6 +11,7 @@
 #include "lib/base/error.h"
 
 /* Unpacks the bzImage behind `fd` (regular, not written to by anybody) into an unnamed temporary file, open
- * for reading only; *ret_fd is the caller's.  -EOPNOTSUPP where that can't be: it is no bzImage, is
- * compressed in another way than LZ4, or has no PVH entry.  -EBADMSG where what is compressed is damaged. */
-int vmlinux_unpack(int fd, int *ret_fd, struct error *err);
+ * for reading only; *ret_fd is the caller's, and so is *ret_writer, the same file open for writing.
+ * -EOPNOTSUPP where that can't be: it is no bzImage, is compressed in another way than LZ4, or has no PVH
+ * entry.  -EBADMSG where what is compressed is damaged. */
+int vmlinux_unpack(int fd, int *ret_fd, int *ret_writer, struct error *err);

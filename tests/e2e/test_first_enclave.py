@@ -121,6 +121,15 @@ def test_enclave_shows_the_pcrs_of_its_image_outside_debug_mode(qt, server):
     qt.ok("stop", "--enclave-id", 0)
 
 
+def test_machine_that_runs_keeps_no_second_copy_of_its_kernel_and_ramdisks(qt, server):
+    qt.start(server)
+    (qemu, line), = [(pid, line) for pid, line in qt.processes().items() if b"qemu" in line[0]]
+    for option in b"-kernel", b"-initrd":
+        number = os.path.basename(line[line.index(option) + 1]).decode()
+        seen = os.stat(f"/proc/{qemu}/fd/{number}")
+        assert seen.st_size > 1 << 20 and seen.st_blocks == 0, option
+
+
 def test_sentence_goes_to_stderr_and_only_json_to_stdout(qt, server):
     result = qt.run("start", "--eif", server, "--mem", 256)
     assert result.returncode == 0
