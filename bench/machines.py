@@ -52,8 +52,11 @@ class Starter:
         self.env = dict(os.environ, COFFER_STATE_DIR=str(folder / "state"))
 
     def qt(self, *arguments):
-        return subprocess.run([QT, "enclave", *map(str, arguments)], check=True, env=self.env, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True).stdout
+        done = subprocess.run([QT, "enclave", *map(str, arguments)], check=False, env=self.env, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"qt enclave {arguments[0]}: {done.stderr}")
+        return done.stdout
 
     def make_image(self, name, kernel):
         """An image of busybox that sleeps, for the kernel in a folder."""
