@@ -100,6 +100,11 @@ ssize_t fd_send(int socket, const struct iovec *parts, size_t n_parts, int fd)
         return n < 0 ? -errno : n;
 }
 
+void fd_begin_writeback(int fd, uint64_t offset, uint64_t n)
+{
+        (void)sync_file_range(fd, (off64_t)offset, (off64_t)n, SYNC_FILE_RANGE_WRITE);
+}
+
 int fd_set_nonblocking(int fd)
 {
         int flags = fcntl(fd, F_GETFL);

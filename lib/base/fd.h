@@ -34,6 +34,10 @@ int fd_pwrite_full(int fd, const void *p, size_t n, uint64_t offset);
  * The bytes that were sent, or -errno; never SIGPIPE. */
 ssize_t fd_send(int socket, const struct iovec *parts, size_t n_parts, int fd);
 
+/* Asks the kernel to begin writing that part of a file to its disk, so that a later fsync() has less to wait
+ * for.  Promises nothing, and fails silently. */
+void fd_begin_writeback(int fd, uint64_t offset, uint64_t n);
+
 /* Switches O_NONBLOCK on. 0 or -errno. */
 int fd_set_nonblocking(int fd);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hash-thread.c - one thread, one hash, one block in flight.
+ * hash-thread.c - one thread, one hash, a ring of blocks between it and the caller.
  *
- * `block` is the hand-over: the caller sets it and signals, the thread hashes it and sets it back to empty
- * and signals.  While it is set, the hash belongs to the thread; while it is empty, to the caller.  The lock
- * is held for the hand-over alone, never while hashing.
+ * The caller adds a block and signals; the thread hashes the oldest one, takes it out and signals.  While
+ * there are any, the hash belongs to the thread; while there are none, to the caller.  The lock is held for
+ * the hand-over alone, never while hashing.
  */
 #include "lib/crypto/hash-thread.h"
 
@@ -22,8 +22,10 @@ struct hash_thread {
         pthread_t thread;
         pthread_mutex_t lock;
         pthread_cond_t changed;
-        struct view block; /* under lock: n > 0 while the thread has work */
-        bool quit;         /* under lock */
+        struct view blocks[HASH_THREAD_BLOCKS - 1]; /* under lock, as are the next two */
+        size_t oldest;
+        size_t n_blocks;
+        bool quit; /* under lock */
 };
 
 static void *work(void *user)
@@ -32,14 +34,16 @@ static void *work(void *user)
 
         pthread_mutex_lock(&t->lock);
         for (;;) {
-                while (t->block.n == 0 && !t->quit)
+                while (t->n_blocks == 0 && !t->quit)
                         pthread_cond_wait(&t->changed, &t->lock);
-                if (t->block.n == 0)
+                if (t->n_blocks == 0)
                         break;
+                struct view block = t->blocks[t->oldest];
                 pthread_mutex_unlock(&t->lock);
-                hash_update(&t->hash, t->block.p, t->block.n);
+                hash_update(&t->hash, block.p, block.n);
                 pthread_mutex_lock(&t->lock);
-                t->block = view_of(NULL, 0);
+                t->oldest = (t->oldest + 1) % ARRAY_SIZE(t->blocks);
+                t->n_blocks--;
                 pthread_cond_broadcast(&t->changed);
         }
         pthread_mutex_unlock(&t->lock);
@@ -81,17 +85,25 @@ void hash_thread_free(struct hash_thread *t)
         free(t);
 }
 
+/* Waits until at most `n` blocks are in flight. Under the lock. */
+static void wait_for(struct hash_thread *t, size_t n)
+{
+        while (t->n_blocks > n)
+                pthread_cond_wait(&t->changed, &t->lock);
+}
+
 void hash_thread_update(struct hash_thread *t, const void *p, size_t n)
 {
-        hash_thread_wait(t);
         if (n >= HASH_THREAD_MIN && t->state == THREAD_UNTRIED)
                 t->state = thread_start(work, t, &t->thread) == 0 ? THREAD_RUNNING : THREAD_REFUSED;
         if (n < HASH_THREAD_MIN || t->state != THREAD_RUNNING) {
+                hash_thread_wait(t);
                 hash_update(&t->hash, p, n);
                 return;
         }
         pthread_mutex_lock(&t->lock);
-        t->block = view_of(p, n);
+        wait_for(t, ARRAY_SIZE(t->blocks) - 1);
+        t->blocks[(t->oldest + t->n_blocks++) % ARRAY_SIZE(t->blocks)] = view_of(p, n);
         pthread_cond_broadcast(&t->changed);
         pthread_mutex_unlock(&t->lock);
 }
@@ -101,8 +113,7 @@ void hash_thread_wait(struct hash_thread *t)
         if (t->state != THREAD_RUNNING)
                 return;
         pthread_mutex_lock(&t->lock);
-        while (t->block.n > 0)
-                pthread_cond_wait(&t->changed, &t->lock);
+        wait_for(t, 0);
         pthread_mutex_unlock(&t->lock);
 }
 

@@ -10,14 +10,14 @@
 
 enum { BLOCK = 2 * HASH_THREAD_MIN };
 
-/* Blocks of changing sizes on both sides of the threshold, in two buffers used in turn. */
+/* Blocks of changing sizes on both sides of the threshold, in as many buffers as the header asks for. */
 static void hash_in_blocks(struct hash_thread *t, struct hash *plain)
 {
-        static uint8_t buffers[2][BLOCK];
+        static uint8_t buffers[HASH_THREAD_BLOCKS][BLOCK];
 
-        for (unsigned int i = 0; i < 40; i++) {
-                uint8_t *block = buffers[i % 2];
-                size_t n = i % 3 == 0 ? BLOCK - i : i % 3 == 1 ? HASH_THREAD_MIN - 1 - i : 0;
+        for (unsigned int i = 0; i < 100; i++) {
+                uint8_t *block = buffers[i % HASH_THREAD_BLOCKS];
+                size_t n = i < 60 || i % 3 == 0 ? BLOCK - i : i % 3 == 1 ? HASH_THREAD_MIN - 1 - i : 0;
 
                 memset(block, (int)i, n);
                 hash_thread_update(t, block, n);

@@ -134,7 +134,7 @@ int eif_find(const struct eif *eif, enum eif_section_type type, size_t nth)
 struct pass {
         const struct eif *eif;
         struct measure *measure;
-        uint8_t *block[2];
+        uint8_t *blocks; /* MEASURE_BLOCKS, filled in turn */
         unsigned int turn;
         eif_sink_fn sink;
         void *user;
@@ -167,7 +167,7 @@ static int pass_section(struct pass *pass, size_t i, struct error *err)
 
         measure_section(pass->measure, section->type);
         for (uint64_t left = section->size; left > 0;) {
-                uint8_t *block = pass->block[pass->turn];
+                uint8_t *block = pass->blocks + pass->turn * (size_t)MEASURE_BLOCK;
                 size_t n = left < MEASURE_BLOCK ? (size_t)left : MEASURE_BLOCK;
                 int r = read_at(pass->eif, block, n, at, err);
 
@@ -179,7 +179,7 @@ static int pass_section(struct pass *pass, size_t i, struct error *err)
                 r = pass->sink ? pass->sink(pass->user, i, view_of(block, n), err) : 0;
                 if (r < 0)
                         return r;
-                pass->turn ^= 1;
+                pass->turn = (pass->turn + 1) % MEASURE_BLOCKS;
                 at += n;
                 left -= n;
         }
@@ -209,7 +209,7 @@ static int pass_run(struct pass *pass, struct error *err)
 int eif_measure(const struct eif *eif, eif_sink_fn sink, void *user, struct eif_measured *ret_measured,
                 struct error *err)
 {
-        cleanup_free uint8_t *blocks = malloc(2 * (size_t)MEASURE_BLOCK);
+        cleanup_free uint8_t *blocks = malloc(MEASURE_BLOCKS * (size_t)MEASURE_BLOCK);
         /* Declared behind the blocks, hence released before them: the hashing threads still read them. */
         cleanup_measure struct measure *measure = NULL;
         cleanup_eif_measured struct eif_measured measured = {
@@ -223,7 +223,7 @@ int eif_measure(const struct eif *eif, eif_sink_fn sink, void *user, struct eif_
                 return error_oom(err);
         r = pass_run(&(struct pass){.eif = eif,
                                     .measure = measure,
-                                    .block = {blocks, blocks + MEASURE_BLOCK},
+                                    .blocks = blocks,
                                     .sink = sink,
                                     .user = user,
                                     .measured = &measured},

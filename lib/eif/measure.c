@@ -19,6 +19,10 @@
 #include <isa-l/crc.h>
 #include <zlib.h>
 
+#include <assert.h>
+
+static_assert((int)MEASURE_BLOCKS == (int)HASH_THREAD_BLOCKS, "as many buffers as the threads ask for");
+
 struct section_sum {
         enum eif_section_type type;
         uint64_t size;
@@ -88,8 +92,8 @@ void measure_update(struct measure *m, const void *p, size_t n)
                         section->type == EIF_SECTION_RAMDISK;
         bool application = section->type == EIF_SECTION_RAMDISK && m->n_ramdisks > 1;
 
-        /* Both wait for the block before, also where this one isn't theirs: its bytes may be overwritten
-         * after. */
+        /* Where a block isn't theirs the threads still finish what they have: its bytes may be overwritten
+         * after, and what the caller counts are its calls, not their blocks. */
         if (measured)
                 hash_thread_update(m->image, p, n);
         else

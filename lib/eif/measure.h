@@ -15,8 +15,9 @@
 
 struct measure;
 
-/* Good size of a block for measure_update(): big enough for the hashing threads, and fits the cache. */
-enum { MEASURE_BLOCK = 256 * 1024 };
+/* Good size of a block for measure_update(), big enough for the hashing threads, and the number of such
+ * buffers to be filled in turn. */
+enum { MEASURE_BLOCK = 256 * 1024, MEASURE_BLOCKS = 8 };
 
 /* Nothing measured yet. 0, -ENOMEM or -ENOTSUP. */
 int measure_new(struct measure **ret_measure);
@@ -29,8 +30,8 @@ DEFINE_CLEANUP(cleanup_measure_p, struct measure *, measure_free)
 /* A section of `type` begins: what follows is its payload.  At most EIF_SECTIONS_MAX times. */
 void measure_section(struct measure *m, enum eif_section_type type);
 
-/* Takes n bytes of payload in.  They must stay as they are until the next measure_update() or measure_pcrs()
- * has returned. */
+/* Takes n bytes of payload in.  They must stay as they are until MEASURE_BLOCKS - 1 further calls of
+ * measure_update(), or one of measure_pcrs(), have returned. */
 void measure_update(struct measure *m, const void *p, size_t n);
 
 /* Bytes of the current section so far. */

@@ -2,8 +2,8 @@
 /*
  * writer.c - sections are written behind room for their headers, which follow when their sizes are known.
  *
- * Bytes collect in one of two blocks.  A full block is handed to the measurement, whose threads hash it while
- * we write it out and the caller fills the other one.
+ * Bytes collect in blocks.  A full one is handed to the measurement, whose threads hash it while we write it
+ * out and the caller fills the next ones.
  */
 #include "lib/eif/writer.h"
 
@@ -18,6 +18,7 @@
 enum {
         DEFAULT_MEMORY = 1 << 30, /* what the reference writer puts, and nobody reads */
         DEFAULT_CPUS = 2,
+        WRITEBACK_STEP = 8 * 1024 * 1024,
 };
 
 struct eif_writer {
@@ -25,9 +26,11 @@ struct eif_writer {
         int failed;
         struct eif_header header; /* grows with the sections */
         struct measure *measure;
-        uint64_t offset; /* where the next block goes */
-        uint8_t *blocks; /* both */
-        uint8_t *block;  /* the one being filled */
+        uint64_t offset;     /* where the next block goes */
+        uint64_t on_its_way; /* bytes from the beginning that the disk was asked to write */
+        uint8_t *blocks;     /* all of them */
+        size_t turn;         /* which of them is filled next */
+        uint8_t *block;      /* that one */
         size_t filled;
 };
 
@@ -51,7 +54,7 @@ int eif_writer_new(int fd, uint16_t flags, struct eif_writer **ret_writer, struc
         w->header.default_memory = DEFAULT_MEMORY;
         w->header.default_cpus = DEFAULT_CPUS;
         w->offset = EIF_HEADER_SIZE;
-        w->block = w->blocks = malloc(2 * (size_t)MEASURE_BLOCK);
+        w->block = w->blocks = malloc(MEASURE_BLOCKS * (size_t)MEASURE_BLOCK);
         if (!w->blocks || measure_new(&w->measure) < 0)
                 return error_oom(err);
         *ret_writer = take_pointer(&w);
@@ -94,7 +97,7 @@ static int write_at(struct eif_writer *w, const void *p, size_t n, uint64_t offs
         return r < 0 ? error_errno(err, -r, "writing the enclave image") : 0;
 }
 
-/* Hands the filled block on, and goes over to the other. */
+/* Hands the filled block on, and goes over to the next. */
 static int flush(struct eif_writer *w, struct error *err)
 {
         int r;
@@ -107,7 +110,13 @@ static int flush(struct eif_writer *w, struct error *err)
                 return r;
         w->offset += w->filled;
         w->filled = 0;
-        w->block = w->block == w->blocks ? w->blocks + MEASURE_BLOCK : w->blocks;
+        /* While the hashes are at work, the disk can be, too. */
+        if (w->offset - w->on_its_way >= WRITEBACK_STEP) {
+                fd_begin_writeback(w->fd, w->on_its_way, w->offset - w->on_its_way);
+                w->on_its_way = w->offset;
+        }
+        w->turn = (w->turn + 1) % MEASURE_BLOCKS;
+        w->block = w->blocks + w->turn * (size_t)MEASURE_BLOCK;
         return 0;
 }
 

@@ -35,8 +35,8 @@ struct decompressor {
         bool between;
         struct inflate_state inflate;
         ZSTD_DStream *zstd;
-        unsigned turn; /* which of the two buffers is filled next; the sink may still read the other */
-        uint8_t out[2][OUTPUT_SIZE];
+        unsigned turn; /* which buffer is filled next; the sink may still read the others */
+        uint8_t out[DECOMPRESS_BUFFERS][OUTPUT_SIZE];
 };
 
 const char *compression_name(enum compression compression)
@@ -84,7 +84,7 @@ static int emit(struct decompressor *d, struct view data, struct error *err)
                                  "grows more than %llu-fold when uncompressed (%llu bytes so far)",
                                  (unsigned long long)d->limits.max_ratio, (unsigned long long)total);
         d->output = total;
-        d->turn ^= 1;
+        d->turn = (d->turn + 1) % DECOMPRESS_BUFFERS;
         return d->sink(d->user, data, err);
 }
 

@@ -26,8 +26,12 @@ struct decompress_limits {
         uint64_t ratio_floor; /* output up to here is not held to max_ratio */
 };
 
-/* Takes the next output bytes, which stay as they are until the sink's next call has returned, so that
- * another thread can hash them meanwhile; a negative errno (with err set) ends the feeding call with it. */
+/* Output goes through so many buffers in turn. */
+enum { DECOMPRESS_BUFFERS = 8 };
+
+/* Takes the next output bytes, which stay as they are until the sink has returned DECOMPRESS_BUFFERS - 1
+ * times more, so that another thread can hash them meanwhile; a negative errno (with err set) ends the feeding
+ * call with it. */
 typedef int (*decompress_sink_fn)(void *user, struct view data, struct error *err);
 
 struct decompressor;

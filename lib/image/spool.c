@@ -6,6 +6,7 @@
 #include "lib/base/text.h"
 #include "lib/crypto/hash-thread.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,6 +22,9 @@ int spool_write(int fd, struct view data, struct error *err)
                 error_hint(err, "set TMPDIR to a folder with more room");
         return r;
 }
+
+static_assert((int)DECOMPRESS_BUFFERS == (int)HASH_THREAD_BLOCKS,
+              "as many buffers as the hashing thread asks for");
 
 struct pipeline {
         const struct layer_request *request;
