@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 enum {
+        ARG_ARCH,
         ARG_AUTHFILE,
         ARG_CA_FILE,
         ARG_CMDLINE,
@@ -77,9 +78,10 @@ static int read_inputs(const struct qt *qt, struct inputs *inputs, struct error 
                 r = read_custom_metadata(qt, inputs, err);
         if (r < 0 || qt_given(qt, ARG_NITRO_COMPAT))
                 return r;
-        r = install_find(INSTALL_INIT, &inputs->init, err);
+        bool arm = strcmp(qt_text(qt, ARG_ARCH), "arm64") == 0;
+        r = install_find(arm ? INSTALL_INIT_ARM64 : INSTALL_INIT, &inputs->init, err);
         if (r == 0 && !qt_given(qt, ARG_KERNEL))
-                r = install_find(INSTALL_KERNEL, &inputs->kernel, err);
+                r = install_find(arm ? INSTALL_KERNEL_ARM64 : INSTALL_KERNEL, &inputs->kernel, err);
         return r;
 }
 
@@ -113,6 +115,7 @@ static int build(const struct qt *qt, const struct inputs *inputs, struct progre
                 .image = qt_text(qt, ARG_DOCKER_URI),
                 .kernel = inputs->kernel ? inputs->kernel : qt_text(qt, ARG_KERNEL),
                 .init = inputs->init,
+                .architecture = architecture_find(qt_text(qt, ARG_ARCH)),
                 .nitro_blobs = qt_given(qt, ARG_NITRO_COMPAT) ? nitro_blobs(qt) : NULL,
                 .cmdline = qt_text(qt, ARG_CMDLINE),
                 .name = qt_text(qt, ARG_NAME),
@@ -166,7 +169,16 @@ static int run(void *context, const struct cli_parsed *parsed)
         return qt_print_result(qt, result);
 }
 
+static const char *const architectures[] = {"amd64", "arm64", NULL};
+
 static const struct cli_argument arguments[ARGS] = {
+        [ARG_ARCH] = {.name = "--arch",
+                      .kind = CLI_CHOICE,
+                      .choices = architectures,
+                      .default_text = "amd64",
+                      .summary = "The machine that the enclave is for: which variant of the container image, "
+                                 "kernel and "
+                                 "init are taken."},
         [ARG_AUTHFILE] =
                 {.name = "--authfile",
                  .metavar = "FILE",

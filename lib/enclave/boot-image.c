@@ -293,14 +293,21 @@ static int copy_all(int fd, const struct eif_pcrs *pcrs, struct copier *copier, 
 
 static int check_architecture(const struct eif *eif, struct error *err)
 {
+        static const char *const names[] = {"x86_64", "aarch64"};
+        bool arm = eif_header(eif)->flags & EIF_FLAG_AARCH64;
 #if defined(__aarch64__)
-        bool same = eif_header(eif)->flags & EIF_FLAG_AARCH64;
+        bool own = true;
 #else
-        bool same = !(eif_header(eif)->flags & EIF_FLAG_AARCH64);
+        bool own = false;
 #endif
-        return same ? 0
-                    : error_set(err, -ENOEXEC, "it is an image for %s, which this machine is not",
-                                eif_header(eif)->flags & EIF_FLAG_AARCH64 ? "aarch64" : "x86_64");
+        if (arm == own)
+                return 0;
+        error_set(err, -ENOEXEC, "it is an image for %s, and this machine is %s", names[arm], names[own]);
+        error_hint(
+                err,
+                "enclaves run on the machine's own processor; `qt enclave make-img --arch` makes images for "
+                "another");
+        return -ENOEXEC;
 }
 
 /* Measures the file, or takes `pcrs` as boot_image_take() has them, and copies it where `image` has files for

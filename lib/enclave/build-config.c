@@ -53,16 +53,18 @@ static bool parse_signal(const char *text, unsigned *ret_signal)
         return false;
 }
 
-int build_check_config(const struct image_config *config, struct error *err)
+int build_check_config(const struct image_config *config, const struct architecture *architecture,
+                       struct error *err)
 {
         unsigned ignored;
 
         if (strcmp(config->os, "linux") != 0)
                 return error_set(err, -EINVAL, "the image is for %s, an enclave runs linux",
                                  *config->os ? config->os : "an unnamed operating system");
-        if (strcmp(config->architecture, "amd64") != 0)
-                return error_set(err, -EINVAL, "the image is for %s, this enclave is amd64",
-                                 *config->architecture ? config->architecture : "an unnamed architecture");
+        if (strcmp(config->architecture, architecture->name) != 0)
+                return error_set(err, -EINVAL, "the image is for %s, this enclave is %s",
+                                 *config->architecture ? config->architecture : "an unnamed architecture",
+                                 architecture->name);
         if (!config->entrypoint[0] && !config->cmd[0])
                 return error_set(
                         err, -EINVAL,

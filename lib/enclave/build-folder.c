@@ -84,7 +84,7 @@ int enclave_build_folder(const struct enclave_build_folder_options *options, int
 {
         cleanup_build_parts struct build_parts parts = BUILD_PARTS_NONE;
         cleanup_buf struct buf metadata = buf_with_max(EIF_METADATA_MAX);
-        int r = build_parts_open(options->kernel, options->init, &parts, err);
+        int r = build_parts_open(options->kernel, options->init, architecture_find(NULL), &parts, err);
 
         if (r == 0)
                 r = describe(options, &parts.kernel, &metadata, err);

@@ -11,7 +11,8 @@
 #include "lib/image/tree.h"
 
 /* Checks what needs no layer: machine, something to run, working folder, stop signal.  -EINVAL. */
-int build_check_config(const struct image_config *config, struct error *err);
+int build_check_config(const struct image_config *config, const struct architecture *architecture,
+                       struct error *err);
 
 /* Appends the encoded configuration for enclave-init. The user is looked up in the image's own files. */
 int build_guest_config(const struct image_config *config, const struct image_tree *tree, struct buf *b,

@@ -15,10 +15,11 @@ void build_parts_done(struct build_parts *parts)
         *parts = BUILD_PARTS_NONE;
 }
 
-static int open_parts(const char *kernel, const char *init, struct build_parts *parts, struct error *err)
+static int open_parts(const char *kernel, const char *init, const struct architecture *architecture,
+                      struct build_parts *parts, struct error *err)
 {
         struct stat st;
-        int r = kernel_open(kernel, &parts->kernel, err);
+        int r = kernel_open(kernel, architecture, &parts->kernel, err);
 
         if (r < 0)
                 return r;
@@ -28,13 +29,18 @@ static int open_parts(const char *kernel, const char *init, struct build_parts *
         if (!S_ISREG(st.st_mode))
                 return error_set(err, -EINVAL, "%s is no regular file", init);
         parts->init_size = (uint64_t)st.st_size;
-        return 0;
+        parts->architecture = architecture;
+        r = architecture_check_elf(architecture, parts->init_fd, err);
+        if (r < 0)
+                error_wrap(err, "%s", init);
+        return r;
 }
 
-int build_parts_open(const char *kernel, const char *init, struct build_parts *ret_parts, struct error *err)
+int build_parts_open(const char *kernel, const char *init, const struct architecture *architecture,
+                     struct build_parts *ret_parts, struct error *err)
 {
         cleanup_build_parts struct build_parts parts = BUILD_PARTS_NONE;
-        int r = open_parts(kernel, init, &parts, err);
+        int r = open_parts(kernel, init, architecture, &parts, err);
 
         if (r < 0)
                 return r;
@@ -95,27 +101,45 @@ static int write_text(struct build_parts *parts, enum eif_section_type type, str
         return r < 0 ? r : eif_writer_write(parts->writer, text.p, text.n, err);
 }
 
+/* The head of an Image whose text_offset has to be written in: code0, code1, text_offset. */
+static int write_mended_head(struct build_parts *parts, uint64_t *ret_n, struct error *err)
+{
+        uint8_t head[2 * sizeof(uint64_t)];
+        int r = fd_pread_full(parts->kernel.image_fd, head, sizeof(head), 0);
+
+        if (r < 0)
+                return error_errno(err, -r, "%s", parts->kernel.image_path);
+        for (size_t i = 0; i < sizeof(uint64_t); i++)
+                head[sizeof(uint64_t) + i] = (uint8_t)(parts->kernel.text_offset >> 8 * i);
+        *ret_n = sizeof(head);
+        return eif_writer_write(parts->writer, head, sizeof(head), err);
+}
+
 static int write_kernel(struct build_parts *parts, struct error *err)
 {
+        uint64_t written = 0;
         struct stat st;
         int r = eif_writer_section(parts->writer, EIF_SECTION_KERNEL, err);
 
         if (r == 0 && fstat(parts->kernel.image_fd, &st) < 0)
                 r = error_errno(err, errno, "%s", parts->kernel.image_path);
+        if (r == 0 && parts->kernel.text_offset > 0)
+                r = write_mended_head(parts, &written, err);
         return r < 0 ? r
-                     : eif_writer_copy(parts->writer, parts->kernel.image_fd, 0, (uint64_t)st.st_size, err);
+                     : eif_writer_copy(parts->writer, parts->kernel.image_fd, written,
+                                       (uint64_t)st.st_size - written, err);
 }
 
 int build_parts_begin(struct build_parts *parts, int fd, const char *cmdline, struct view metadata,
                       struct error *err)
 {
-        int r = eif_writer_new(fd, 0, &parts->writer, err);
+        int r = eif_writer_new(fd, parts->architecture->eif_flags, &parts->writer, err);
 
         if (r == 0)
                 r = write_kernel(parts, err);
         if (r == 0)
                 r = write_text(parts, EIF_SECTION_CMDLINE,
-                               view_of_string(cmdline ? cmdline : ENCLAVE_KERNEL_CMDLINE), err);
+                               view_of_string(cmdline ? cmdline : parts->architecture->cmdline), err);
         if (r == 0)
                 r = write_text(parts, EIF_SECTION_METADATA, metadata, err);
         return r < 0 ? r : write_bootstrap(parts, err);

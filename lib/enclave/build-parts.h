@@ -11,6 +11,7 @@
 
 /* What this machine brings, and the file that is being written. */
 struct build_parts {
+        const struct architecture *architecture;
         struct kernel kernel;
         int init_fd;
         uint64_t init_size;
@@ -21,8 +22,10 @@ struct build_parts {
 
 #define BUILD_PARTS_NONE ((struct build_parts){.kernel = KERNEL_NONE, .init_fd = -1, .nsm_fd = -1})
 
-/* Opens kernel (as kernel_open() takes it) and enclave-init. *ret_parts is for build_parts_done(). */
-int build_parts_open(const char *kernel, const char *init, struct build_parts *ret_parts, struct error *err);
+/* Opens kernel (as kernel_open() takes it) and enclave-init, all for one architecture; -ENOEXEC where init
+ * is for another. *ret_parts is for build_parts_done(). */
+int build_parts_open(const char *kernel, const char *init, const struct architecture *architecture,
+                     struct build_parts *ret_parts, struct error *err);
 
 /* Closes and frees all, a writer included. Safe on BUILD_PARTS_NONE. */
 void build_parts_done(struct build_parts *parts);

@@ -84,6 +84,7 @@ static void tell_ramdisk(void *user, uint64_t done, uint64_t total)
 static int open_image(struct build *build, struct error *err)
 {
         const struct image_options options = {
+                .arch = build->parts.architecture->name,
                 .registries = build->options->registries,
                 .log = build->options->log,
                 .progress = tell_image,
@@ -93,7 +94,7 @@ static int open_image(struct build *build, struct error *err)
 
         if (r < 0)
                 return r;
-        r = build_check_config(image_config(build->image), err);
+        r = build_check_config(image_config(build->image), build->parts.architecture, err);
         if (r < 0)
                 error_wrap(err, "%s", build->options->image);
         return r;
@@ -211,9 +212,12 @@ int enclave_build(const struct enclave_build_options *options, int fd, struct ei
                 .metadata = buf_with_max(EIF_METADATA_MAX),
                 .telling = PTHREAD_MUTEX_INITIALIZER,
         };
+        const struct architecture *architecture =
+                options->architecture ? options->architecture : architecture_find(NULL);
         int r = options->nitro_blobs
-                        ? nitro_blobs_open(options->nitro_blobs, &build.parts, &build.nitro_cmdline, err)
-                        : build_parts_open(options->kernel, options->init, &build.parts, err);
+                        ? nitro_blobs_open(options->nitro_blobs, architecture, &build.parts,
+                                           &build.nitro_cmdline, err)
+                        : build_parts_open(options->kernel, options->init, architecture, &build.parts, err);
 
         if (r == 0)
                 r = open_image(&build, err);

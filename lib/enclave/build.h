@@ -13,6 +13,7 @@
 #include "lib/base/log.h"
 #include "lib/eif/eif.h"
 #include "lib/eif/writer.h"
+#include "lib/enclave/architecture.h"
 #include "lib/image/image.h"
 
 #include <jansson.h>
@@ -37,13 +38,14 @@ struct enclave_build_progress {
 
 /* Zero is a good default for all but the first three. */
 struct enclave_build_options {
-        const char *image;  /* URI, as image_open() takes it */
-        const char *kernel; /* folder or bzImage, as kernel_open() takes it */
-        const char *init;   /* path of enclave-init */
+        const char *image;                       /* URI, as image_open() takes it */
+        const char *kernel;                      /* folder or bzImage, as kernel_open() takes it */
+        const char *init;                        /* path of enclave-init */
+        const struct architecture *architecture; /* NULL: amd64 */
         /* Folder of AWS's parts, for an image that AWS's init runs (nitro-blobs.h): instead of kernel and
          * init. NULL: an image of our own kind. */
         const char *nitro_blobs;
-        const char *cmdline; /* NULL: ENCLAVE_KERNEL_CMDLINE */
+        const char *cmdline; /* NULL: the architecture's */
         const char *name;    /* NULL: the URI's last part without tag */
         const char *version; /* NULL: the image's id in hex */
         const json_t *custom_metadata;

@@ -17,9 +17,12 @@ static const struct {
 } parts[] = {
         [INSTALL_SUPERVISOR] = {"the supervisor", "coffer-enclave", "supervisor/coffer-enclave", NULL},
         [INSTALL_INIT] = {"enclave-init", "enclave-init", "guest/enclave-init", NULL},
+        [INSTALL_INIT_ARM64] = {"enclave-init for arm64", "enclave-init-arm64", "guest/enclave-init-arm64",
+                                NULL},
         [INSTALL_TEST_QUOTER] = {"the maker of test quotes", "sgx-test-quoter",
                                  "sgx-emulator/sgx-test-quoter", NULL},
         [INSTALL_KERNEL] = {"the guest kernel", "kernel", "kernel", "COFFER_KERNEL_DIR"},
+        [INSTALL_KERNEL_ARM64] = {"the guest kernel for arm64", "kernel-arm64", "kernel-arm64", NULL},
 };
 
 /* Where tools/build-kernel and tools/fetch-kernel leave a kernel, below either; ours first. */
@@ -65,20 +68,33 @@ static bool find_below(const char *folder, enum install_part part, const char *n
 
         for (size_t i = 0; !found && part == INSTALL_KERNEL && i < ARRAY_SIZE(kernels); i++)
                 found = offer(string_printf("%s/%s", folder, kernels[i]), ret_path);
+        if (!found && part == INSTALL_KERNEL_ARM64)
+                found = offer(string_printf("%s/kernels/cloud-arm64", folder), ret_path);
         return found;
 }
 
-/* Who has just built or installed us has no kernel yet: one command makes or gets it. */
-static void hint_kernel(const char *folder, struct error *err)
+/* Who has just built or installed us has no kernel yet: one command makes or gets it.  The init of another
+ * architecture is there where its compiler was. */
+static void hint(enum install_part part, const char *folder, struct error *err)
 {
         cleanup_free char *installed = string_printf("%s/fetch-kernel", folder);
         bool have = installed && access(installed, X_OK) == 0;
         const char *tools = have ? folder : "tools";
 
-        error_hint(err,
-                   "build it with `%s/build-kernel`, or get the distribution's with `%s/fetch-kernel cloud`, "
-                   "or name one with --kernel or COFFER_KERNEL_DIR",
-                   tools, tools);
+        if (part == INSTALL_KERNEL)
+                error_hint(err,
+                           "build it with `%s/build-kernel`, or get the distribution's with `%s/fetch-kernel "
+                           "cloud`, "
+                           "or name one with --kernel or COFFER_KERNEL_DIR",
+                           tools, tools);
+        if (part == INSTALL_KERNEL_ARM64)
+                error_hint(err, "get it with `%s/fetch-kernel --arch arm64 cloud`, or name one with --kernel",
+                           tools);
+        if (part == INSTALL_INIT_ARM64)
+                error_hint(
+                        err,
+                        "it is made where aarch64-linux-gnu-gcc is installed (package gcc-aarch64-linux-gnu) "
+                        "when Coffer is built");
 }
 
 /* `tree` and `beside` may be NULL. */
@@ -103,8 +119,7 @@ static int find(const char *tree, const char *beside, enum install_part part, ch
         error_set(err, -ENOENT, "%s is not %s: there is no %s/%s", parts[part].shown,
                   told ? "where COFFER_LIBEXEC says" : "installed", folder,
                   part == INSTALL_KERNEL ? "kernels/coffer or kernels/cloud" : parts[part].installed);
-        if (part == INSTALL_KERNEL)
-                hint_kernel(tree && !told ? "" : folder, err);
+        hint(part, tree && !told ? "" : folder, err);
         return -ENOENT;
 }
 

@@ -5,6 +5,7 @@
  * In this order: $COFFER_LIBEXEC (and, for the kernel, $COFFER_KERNEL_DIR); the build tree, where the running
  * program lies in one; PREFIX/lib/coffer.  A kernel may be there in kernel/, in kernels/coffer, as
  * build-kernel leaves it, or in kernels/cloud, as fetch-kernel does: they are preferred in this order.
+ * For arm64 it is kernel-arm64/ or kernels/cloud-arm64.
  */
 #pragma once
 
@@ -13,8 +14,10 @@
 enum install_part {
         INSTALL_SUPERVISOR,  /* coffer-enclave */
         INSTALL_INIT,        /* enclave-init */
+        INSTALL_INIT_ARM64,  /* the same for arm64 */
         INSTALL_TEST_QUOTER, /* sgx-test-quoter */
         INSTALL_KERNEL,      /* the folder with vmlinuz, config, release and modules/ */
+        INSTALL_KERNEL_ARM64,
 };
 
 /* The path of a part, on the heap, for the caller to free.  -ENOENT, with a text that names the places looked

@@ -17,6 +17,7 @@
 #include "lib/base/file.h"
 #include "lib/base/path.h"
 #include "lib/base/text.h"
+#include "lib/eif/eif.h"
 #include "lib/eif/kernel.h"
 
 #include <fcntl.h>
@@ -24,25 +25,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/*
- *   console=ttyS0          the serial line that the supervisor reads
- *   quiet loglevel=4       each line on it costs time, and belongs to the workload
- *   reboot=t panic=-1      the end, orderly or not, is a reset at once, on which the monitor ends the machine
- *   pci=off                there is no PCI bus
- *   cryptomgr.notests      the self-tests of the kernel's ciphers take a sixth of the boot
- *   random.trust_cpu=on    random numbers are ready when the workload starts: there is no other source then
- *   coffer.parent_cid=2    where enclave-init finds its parent; a host may use the kernel's vhost-vsock then
- */
-const char ENCLAVE_KERNEL_CMDLINE[] =
-        "console=ttyS0 quiet loglevel=4 reboot=t panic=-1 pci=off cryptomgr.notests "
-        "random.trust_cpu=on coffer.parent_cid=2";
-
 enum {
         INDEX_MAX = 16 * 1024 * 1024,  /* modules.dep, modules.builtin */
         MODULE_MAX = 16 * 1024 * 1024, /* one module */
         CONFIG_MAX = 4 * 1024 * 1024,
         RELEASE_MAX = 256,
         MODULES_MAX = 32,
+        ARM_TEXT_OFFSET = 8, /* in an Image's header (Documentation/arch/arm64/booting.rst) */
+        TEXT_OFFSET = 2 * 1024 * 1024,
 };
 
 /* What enclave-init needs before it can talk: virtio devices of microvm machines, and vsock on them. */
@@ -67,25 +57,45 @@ void kernel_done(struct kernel *kernel)
 
 /* --- the image --- */
 
-/* Checks that fd is a bzImage; *ret_release is what it says of itself, "" where it says nothing. */
-static int check_image(int fd, char **ret_release, struct error *err)
+/*
+ * Newer arm64 kernels have a text_offset of 0 and may lie at any multiple of 2 MiB, but enclave hypervisors
+ * don't load such ones.  A text_offset of 2 MiB says that they want to lie there: the kernel that AWS ships
+ * has it written in, and so has what goes into an image.
+ */
+static void mend_text_offset(uint8_t *head, size_t n, struct kernel *kernel)
+{
+        static const uint8_t zero[8];
+
+        if (n < ARM_TEXT_OFFSET + sizeof(zero) || memcmp(head + ARM_TEXT_OFFSET, zero, sizeof(zero)) != 0)
+                return;
+        kernel->text_offset = TEXT_OFFSET;
+        for (size_t i = 0; i < sizeof(zero); i++)
+                head[ARM_TEXT_OFFSET + i] = (uint8_t)((uint64_t)TEXT_OFFSET >> 8 * i);
+}
+
+/* Checks that the image is one that the architecture boots; the release is what it says of itself, ""
+ * where it says nothing. */
+static int check_image(const struct architecture *architecture, struct kernel *kernel, struct error *err)
 {
         cleanup_free uint8_t *head = malloc(EIF_KERNEL_HEAD);
 
         if (!head)
                 return error_oom(err);
-        ssize_t n = pread(fd, head, EIF_KERNEL_HEAD, 0);
+        ssize_t n = pread(kernel->image_fd, head, EIF_KERNEL_HEAD, 0);
         if (n < 0)
                 return error_errno(err, errno, "cannot read it");
         struct stat st;
-        if (fstat(fd, &st) < 0)
+        if (fstat(kernel->image_fd, &st) < 0)
                 return error_errno(err, errno, "cannot read it");
-        int r = eif_kernel_check(view_of(head, (size_t)n), (uint64_t)st.st_size, 0, err);
+        if (architecture->eif_flags & EIF_FLAG_AARCH64)
+                mend_text_offset(head, (size_t)n, kernel);
+        int r = eif_kernel_check(view_of(head, (size_t)n), (uint64_t)st.st_size, architecture->eif_flags,
+                                 err);
         if (r < 0)
                 return r;
         char *release = eif_kernel_release(view_of(head, (size_t)n));
-        *ret_release = release ? release : strdup("");
-        return *ret_release ? 0 : error_oom(err);
+        kernel->release = release ? release : strdup("");
+        return kernel->release ? 0 : error_oom(err);
 }
 
 /* --- its name --- */
@@ -383,19 +393,21 @@ static int open_image(const char *path, struct kernel *kernel, int *ret_folder, 
         if (!kernel->image_path)
                 return error_oom(err);
         if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-                return error_set(err, -EBADMSG, "not a regular file; give a bzImage, or a folder with one");
+                return error_set(err, -EBADMSG,
+                                 "not a regular file; give a kernel image, or a folder with one");
         kernel->image_fd = take_fd(&fd);
         *ret_folder = take_fd(&folder);
         return 0;
 }
 
-static int fill_kernel(const char *path, struct kernel *kernel, struct error *err)
+static int fill_kernel(const char *path, const struct architecture *architecture, struct kernel *kernel,
+                       struct error *err)
 {
         cleanup_fd int folder = -1;
         int r = open_image(path, kernel, &folder, err);
 
         if (r == 0)
-                r = check_image(kernel->image_fd, &kernel->release, err);
+                r = check_image(architecture, kernel, err);
         if (r == 0 && folder >= 0)
                 r = read_release(folder, kernel, err);
         if (r == 0)
@@ -405,10 +417,11 @@ static int fill_kernel(const char *path, struct kernel *kernel, struct error *er
         return r;
 }
 
-int kernel_open(const char *path, struct kernel *ret_kernel, struct error *err)
+int kernel_open(const char *path, const struct architecture *architecture, struct kernel *ret_kernel,
+                struct error *err)
 {
         cleanup_kernel struct kernel kernel = KERNEL_NONE;
-        int r = fill_kernel(path, &kernel, err);
+        int r = fill_kernel(path, architecture, &kernel, err);
 
         if (r < 0) {
                 error_wrap(err, "kernel %s", path);
@@ -419,8 +432,8 @@ int kernel_open(const char *path, struct kernel *ret_kernel, struct error *err)
         return 0;
 }
 
-static int fill_bare(int folder, const char *image, const char *config, struct kernel *kernel,
-                     struct error *err)
+static int fill_bare(int folder, const char *image, const char *config,
+                     const struct architecture *architecture, struct kernel *kernel, struct error *err)
 {
         struct stat st;
         int r;
@@ -433,15 +446,15 @@ static int fill_bare(int folder, const char *image, const char *config, struct k
                 return error_oom(err);
         if (!S_ISREG(st.st_mode))
                 return error_set(err, -EBADMSG, "not a regular file");
-        r = check_image(kernel->image_fd, &kernel->release, err);
+        r = check_image(architecture, kernel, err);
         return r < 0 ? r : name_kernel(folder, config, kernel, err);
 }
 
-int kernel_open_bare(int folder, const char *image, const char *config, struct kernel *ret_kernel,
-                     struct error *err)
+int kernel_open_bare(int folder, const char *image, const char *config,
+                     const struct architecture *architecture, struct kernel *ret_kernel, struct error *err)
 {
         cleanup_kernel struct kernel kernel = KERNEL_NONE;
-        int r = fill_bare(folder, image, config, &kernel, err);
+        int r = fill_bare(folder, image, config, architecture, &kernel, err);
 
         if (r < 0)
                 return r;

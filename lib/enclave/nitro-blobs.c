@@ -9,10 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Those of i8042 are for the keyboard controller, by which this kernel ends the machine (reboot=k). */
-const char NITRO_CMDLINE[] = "reboot=k panic=30 pci=off nomodules console=ttyS0 i8042.noaux i8042.nomux "
-                             "i8042.nopnp i8042.dumbkbd random.trust_cpu=on";
-
 static int open_part(int folder, const char *name, int *ret_fd, uint64_t *ret_size, struct error *err)
 {
         cleanup_fd int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
@@ -27,13 +23,14 @@ static int open_part(int folder, const char *name, int *ret_fd, uint64_t *ret_si
         return 0;
 }
 
-static int read_cmdline(int folder, char **ret_cmdline, struct error *err)
+static int read_cmdline(int folder, const struct architecture *architecture, char **ret_cmdline,
+                        struct error *err)
 {
         cleanup_buf struct buf text = {0};
         int r = 0;
 
         if (faccessat(folder, "cmdline", F_OK, 0) < 0) {
-                *ret_cmdline = strdup(NITRO_CMDLINE);
+                *ret_cmdline = strdup(architecture->nitro_cmdline);
         } else if ((r = file_read(folder, "cmdline", EIF_CMDLINE_MAX, &text, err)) == 0) {
                 const char *line = buf_string(&text);
                 *ret_cmdline = strndup(line, strcspn(line, "\n"));
@@ -43,35 +40,59 @@ static int read_cmdline(int folder, char **ret_cmdline, struct error *err)
         return *ret_cmdline ? 0 : error_oom(err);
 }
 
-static int open_parts(int folder, struct build_parts *parts, char **ret_cmdline, struct error *err)
+/* A program or module, which must be the architecture's. */
+static int open_elf(int folder, const char *name, const struct architecture *architecture, int *ret_fd,
+                    uint64_t *ret_size, struct error *err)
 {
-        int r = kernel_open_bare(folder, "bzImage", "bzImage.config", &parts->kernel, err);
+        int r = open_part(folder, name, ret_fd, ret_size, err);
 
-        if (r < 0) {
-                error_wrap(err, "bzImage");
-                return r;
-        }
-        if ((r = open_part(folder, "init", &parts->init_fd, &parts->init_size, err)) < 0)
-                return r;
-        if (faccessat(folder, "nsm.ko", F_OK, 0) == 0 &&
-            (r = open_part(folder, "nsm.ko", &parts->nsm_fd, &parts->nsm_size, err)) < 0)
-                return r;
-        return read_cmdline(folder, ret_cmdline, err);
+        if (r == 0 && (r = architecture_check_elf(architecture, *ret_fd, err)) < 0)
+                error_wrap(err, "%s", name);
+        return r;
 }
 
-int nitro_blobs_open(const char *folder, struct build_parts *ret_parts, char **ret_cmdline, struct error *err)
+static int open_kernel(int folder, const struct architecture *architecture, struct kernel *ret_kernel,
+                       struct error *err)
+{
+        char config[64];
+
+        snprintf(config, sizeof(config), "%s.config", architecture->nitro_kernel);
+        int r = kernel_open_bare(folder, architecture->nitro_kernel, config, architecture, ret_kernel, err);
+        if (r < 0)
+                error_wrap(err, "%s", architecture->nitro_kernel);
+        return r;
+}
+
+static int open_parts(int folder, const struct architecture *architecture, struct build_parts *parts,
+                      char **ret_cmdline, struct error *err)
+{
+        int r;
+
+        parts->architecture = architecture;
+        if ((r = open_kernel(folder, architecture, &parts->kernel, err)) < 0 ||
+            (r = open_elf(folder, "init", architecture, &parts->init_fd, &parts->init_size, err)) < 0)
+                return r;
+        if (faccessat(folder, "nsm.ko", F_OK, 0) == 0 &&
+            (r = open_elf(folder, "nsm.ko", architecture, &parts->nsm_fd, &parts->nsm_size, err)) < 0)
+                return r;
+        return read_cmdline(folder, architecture, ret_cmdline, err);
+}
+
+int nitro_blobs_open(const char *folder, const struct architecture *architecture,
+                     struct build_parts *ret_parts, char **ret_cmdline, struct error *err)
 {
         cleanup_build_parts struct build_parts parts = BUILD_PARTS_NONE;
         cleanup_fd int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        int r = fd < 0 ? error_errno(err, errno, "cannot open") : open_parts(fd, &parts, ret_cmdline, err);
+        int r = fd < 0 ? error_errno(err, errno, "cannot open")
+                       : open_parts(fd, architecture, &parts, ret_cmdline, err);
 
         if (r < 0) {
                 error_wrap(err, "%s", folder);
                 if (r == -ENOENT)
-                        error_hint(
-                                err,
-                                "it must have AWS's bzImage and init, which come with nitro-cli; --kernel or "
-                                "NITRO_CLI_BLOBS names another folder");
+                        error_hint(err,
+                                   "it must have AWS's %s and init, which come with nitro-cli; --kernel or "
+                                   "NITRO_CLI_BLOBS names another folder",
+                                   architecture->nitro_kernel);
                 return r;
         }
         *ret_parts = parts;

@@ -115,7 +115,8 @@ static void stop_signals_are_read_in_every_form(void **state)
                 cleanup_free char *text = strdup(cases[i].text);
                 struct error err = {0};
                 config.stop_signal = text;
-                if ((build_check_config(&config, &err) == 0) != (cases[i].signal != 0))
+                if ((build_check_config(&config, architecture_find(NULL), &err) == 0) !=
+                    (cases[i].signal != 0))
                         fail_msg("'%s': %s", text, error_text(&err));
                 if (!cases[i].signal)
                         continue;
@@ -133,15 +134,15 @@ static void images_that_cannot_run_are_refused_with_the_reason(void **state)
 
         (void)state;
         config.entrypoint = nothing;
-        assert_int_equal(build_check_config(&config, &err), -EINVAL);
+        assert_int_equal(build_check_config(&config, architecture_find(NULL), &err), -EINVAL);
         assert_non_null(strstr(error_text(&err), "neither Entrypoint nor Cmd"));
         config = sound_config();
         config.architecture = arm64;
-        assert_int_equal(build_check_config(&config, &err), -EINVAL);
+        assert_int_equal(build_check_config(&config, architecture_find(NULL), &err), -EINVAL);
         assert_string_equal(error_text(&err), "the image is for arm64, this enclave is amd64");
         config.architecture = amd64;
         config.os = windows;
-        assert_int_equal(build_check_config(&config, &err), -EINVAL);
+        assert_int_equal(build_check_config(&config, architecture_find(NULL), &err), -EINVAL);
         assert_string_equal(error_text(&err), "the image is for windows, an enclave runs linux");
 }
 

@@ -101,7 +101,7 @@ static void test_modules_come_in_load_order(void **state)
         struct error err = {0};
 
         put_modules(f);
-        assert_int_equal(kernel_open(f->folder, &kernel, &err), 0);
+        assert_int_equal(kernel_open(f->folder, architecture_find(NULL), &kernel, &err), 0);
         assert_string_equal(kernel.release, "6.1.0-9-cloud-amd64");
         assert_string_equal(kernel.operating_system, "Linux");
         assert_string_equal(kernel.version, "6.1.192");
@@ -119,7 +119,7 @@ static void test_an_image_with_modules_beside_it_is_the_folder(void **state)
         cleanup_free char *path = path_join(f->folder, "vmlinuz");
 
         put_modules(f);
-        assert_int_equal(kernel_open(path, &kernel, NULL), 0);
+        assert_int_equal(kernel_open(path, architecture_find(NULL), &kernel, NULL), 0);
         assert_int_equal(kernel.n_modules, 6);
 }
 
@@ -130,7 +130,7 @@ static void test_a_bare_image_has_all_built_in(void **state)
         cleanup_free char *path = path_join(f->folder, "bare");
 
         put_image(f, "bare", "6.6.79 (x) #1");
-        assert_int_equal(kernel_open(path, &kernel, NULL), 0);
+        assert_int_equal(kernel_open(path, architecture_find(NULL), &kernel, NULL), 0);
         assert_int_equal(kernel.n_modules, 0);
         assert_string_equal(kernel.release, "6.6.79");
         assert_string_equal(kernel.version, "6.6.79");
@@ -147,7 +147,7 @@ static void test_built_in_modules_are_skipped(void **state)
         put(f, "modules/modules.dep", "kernel/net/vsock.ko:\n");
         put(f, "modules/modules.builtin",
             "kernel/drivers/virtio/virtio_mmio.ko\nkernel/net/vmw_vsock/vmw_vsock_virtio_transport.ko\n");
-        assert_int_equal(kernel_open(f->folder, &kernel, NULL), 0);
+        assert_int_equal(kernel_open(f->folder, architecture_find(NULL), &kernel, NULL), 0);
         assert_int_equal(kernel.n_modules, 0);
 }
 
@@ -157,7 +157,7 @@ static void assert_refused(struct fixture *f, const char *name, int code, const 
         struct error err = {0};
         cleanup_free char *path = name ? path_join(f->folder, name) : strdup(f->folder);
 
-        assert_int_equal(kernel_open(path, &kernel, &err), code);
+        assert_int_equal(kernel_open(path, architecture_find(NULL), &kernel, &err), code);
         assert_non_null(strstr(error_text(&err), path));
         assert_non_null(strstr(error_text(&err), cause));
 }
