@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/base/fd.h"
 #include "lib/enclave/enclave.h"
+#include "lib/enclave/registry.h"
+#include "qt/confine.h"
 #include "qt/qt.h"
 #include "qt/verbs.h"
 #include "qt/watch.h"
@@ -18,6 +20,8 @@ static int run(void *context, const struct cli_parsed *parsed)
         int r = watch_interrupt(&interrupt, &err);
         if (r == 0)
                 r = enclaves_open(NULL, &enclaves, &err);
+        if (r == 0)
+                r = confine_client(registry_path(enclaves), &err);
         if (r == 0)
                 r = enclave_console_open(enclaves, (uint32_t)qt_number(qt, ARG_ENCLAVE_ID), &console, &err);
         if (r < 0)

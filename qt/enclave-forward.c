@@ -10,6 +10,8 @@
 #include "lib/base/fd.h"
 #include "lib/base/loop.h"
 #include "lib/enclave/enclave.h"
+#include "lib/enclave/registry.h"
+#include "qt/confine.h"
 #include "qt/connector.h"
 #include "qt/forward-spec.h"
 #include "qt/qt.h"
@@ -291,6 +293,15 @@ static int watch_everything(struct forward *f, struct error *err)
         return loop_add_fd(f->loop, f->ended_fd, EPOLLIN, on_enclave_ended, f, &source, err);
 }
 
+/* From here on only enclaves are reached, and the clients that come. */
+static int confine(struct error *err)
+{
+        cleanup_enclaves struct enclaves *enclaves = NULL;
+        int r = enclaves_open(NULL, &enclaves, err);
+
+        return r < 0 ? r : confine_client(registry_path(enclaves), err);
+}
+
 static int serve(struct forward *f, const struct cli_parsed *parsed, struct error *err)
 {
         int r = find_enclave(f, (uint32_t)parsed->values[ARG_ENCLAVE_ID].number, err);
@@ -303,6 +314,8 @@ static int serve(struct forward *f, const struct cli_parsed *parsed, struct erro
                 return error_oom(err);
         for (size_t i = 0; r == 0 && i < parsed->n_operands; i++)
                 r = add_listener(f, parsed->operands[i], err);
+        if (r == 0)
+                r = confine(err);
         if (r == 0)
                 r = watch_everything(f, err);
         if (r < 0)

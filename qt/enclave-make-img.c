@@ -7,6 +7,7 @@
 #include "lib/enclave/nitro-blobs.h"
 #include "lib/format/json.h"
 #include "qt/measurements.h"
+#include "qt/confine.h"
 #include "qt/progress.h"
 #include "qt/qt.h"
 #include "qt/signing.h"
@@ -157,7 +158,9 @@ static int run(void *context, const struct cli_parsed *parsed)
         r = target_begin(&target, qt_text(qt, ARG_EIF), &progress, &err);
         if (r < 0)
                 return qt_fail(qt, &err);
-        r = build(qt, &inputs, &progress, target.file.fd, &pcrs, &err);
+        r = confine_builder(target.file.dirfd, &err);
+        if (r == 0)
+                r = build(qt, &inputs, &progress, target.file.fd, &pcrs, &err);
         if (r == 0)
                 r = target_commit(&target, &err);
         else

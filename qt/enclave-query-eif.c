@@ -2,6 +2,7 @@
 #include "lib/base/fd.h"
 #include "lib/eif/describe.h"
 #include "lib/format/json.h"
+#include "qt/confine.h"
 #include "qt/qt.h"
 #include "qt/verbs.h"
 
@@ -19,7 +20,9 @@ static int describe(const char *path, json_t **ret_object, struct error *err)
 
         if (fd < 0)
                 return error_set(err, -errno, "%s", strerror(errno));
-        int r = eif_open(fd, &eif, err);
+        int r = confine_to_open_files(err);
+        if (r == 0)
+                r = eif_open(fd, &eif, err);
         if (r == 0)
                 r = eif_measure(eif, NULL, NULL, &measured, err);
         return r < 0 ? r : eif_describe(eif, &measured, (int64_t)time(NULL), ret_object, err);

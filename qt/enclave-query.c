@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/enclave/enclave.h"
+#include "lib/enclave/registry.h"
 #include "lib/format/json.h"
 #include "qt/enclave-json.h"
+#include "qt/confine.h"
 #include "qt/qt.h"
 #include "qt/verbs.h"
 
@@ -43,6 +45,8 @@ static int run(void *context, const struct cli_parsed *parsed)
 
         (void)parsed;
         int r = enclaves_open(NULL, &enclaves, &err);
+        if (r == 0)
+                r = confine_client(registry_path(enclaves), &err);
         if (r == 0 && qt_given(qt, ARG_ENCLAVE_ID))
                 r = find_one(enclaves, (uint32_t)qt_number(qt, ARG_ENCLAVE_ID), array, &err);
         else if (r == 0)

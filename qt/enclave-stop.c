@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/enclave/enclave.h"
+#include "lib/enclave/registry.h"
 #include "lib/format/json.h"
+#include "qt/confine.h"
 #include "qt/qt.h"
 #include "qt/verbs.h"
 
@@ -73,6 +75,8 @@ static int run(void *context, const struct cli_parsed *parsed)
                                         ? "argument --all: not allowed with argument --enclave-id"
                                         : "one of the arguments --enclave-id --all is required");
         int r = enclaves_open(NULL, &enclaves, &err);
+        if (r == 0)
+                r = confine_client(registry_path(enclaves), &err);
         if (r == 0 && qt_given(qt, ARG_ALL))
                 r = stop_all(qt, enclaves, &report, &err);
         else if (r == 0)

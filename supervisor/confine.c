@@ -104,12 +104,6 @@ static const struct sandbox_call calls[] = {
 #endif
 };
 
-/* What an older kernel answers, or one that was built or booted without. */
-static bool is_lacking(int r)
-{
-        return r == -ENOSYS || r == -EOPNOTSUPP || r == -EINVAL;
-}
-
 int confine_supervisor(const char *state_dir)
 {
         const struct sandbox_path paths[] = {
@@ -121,7 +115,7 @@ int confine_supervisor(const char *state_dir)
 
         if (r == 0)
                 r = sandbox_restrict_files(paths, ARRAY_SIZE(paths));
-        if (r == 0 || is_lacking(r))
+        if (r == 0 || sandbox_is_lacking(r))
                 r = sandbox_allow_calls(calls, ARRAY_SIZE(calls));
-        return is_lacking(r) ? 0 : r;
+        return sandbox_is_lacking(r) ? 0 : r;
 }

@@ -28,12 +28,6 @@ char *qemu_home(void)
         return NULL;
 }
 
-/* What an older kernel answers, or one that was built or booted without. */
-static bool is_lacking(int r)
-{
-        return r == -ENOSYS || r == -EOPNOTSUPP || r == -EINVAL;
-}
-
 int qemu_confine(void *user)
 {
         const char *home = user;
@@ -61,7 +55,7 @@ int qemu_confine(void *user)
                 n--; /* an image without ramdisks */
         int (*const steps[])(void) = {sandbox_restrict_signals, sandbox_deny_calls};
         int r = sandbox_restrict_files(paths, n);
-        for (size_t i = 0; (r == 0 || is_lacking(r)) && i < ARRAY_SIZE(steps); i++)
+        for (size_t i = 0; (r == 0 || sandbox_is_lacking(r)) && i < ARRAY_SIZE(steps); i++)
                 r = steps[i]();
-        return is_lacking(r) ? 0 : r;
+        return sandbox_is_lacking(r) ? 0 : r;
 }

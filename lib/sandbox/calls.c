@@ -25,12 +25,10 @@
 #error "which audit architecture is this?"
 #endif
 
+/* What a machine has of them it was given. */
+static const unsigned sockets[] = {SYS_socket, SYS_connect, SYS_bind, SYS_listen};
+
 static const unsigned denied[] = {
-        /* Sockets: what a machine has of them it was given. */
-        SYS_socket,
-        SYS_connect,
-        SYS_bind,
-        SYS_listen,
         /* Other processes. */
         SYS_ptrace,
         SYS_process_vm_readv,
@@ -123,12 +121,13 @@ static void add_rule(struct rules *rules, unsigned number, uint32_t result)
 
 /* The call has this result where its first argument, as a 32-bit number, passes a test that ends in a
  * jump. */
-static void add_rule_with_argument(struct rules *rules, unsigned number, struct sock_filter test,
-                                   uint32_t result)
+static void add_rule_with_argument(struct rules *rules, unsigned number, unsigned argument,
+                                   struct sock_filter test, uint32_t result)
 {
         add(rules, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 4));
-        add(rules,
-            (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])));
+        add(rules, (struct sock_filter)BPF_STMT(
+                           BPF_LD | BPF_W | BPF_ABS,
+                           (uint32_t)(offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t))));
         add(rules, test);
         add_return(rules, result);
         add_number(rules);
@@ -146,18 +145,34 @@ static int install(struct rules *rules)
         return r < 0 ? -errno : 0;
 }
 
+static void begin_denied(struct rules *rules)
+{
+        begin(rules);
+        for (size_t i = 0; i < ARRAY_SIZE(denied); i++)
+                add_rule(rules, denied[i], SECCOMP_RET_ERRNO | EPERM);
+        /* Its arguments are in memory, out of a filter's sight. */
+        add_rule(rules, SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS);
+        add_rule_with_argument(rules, SYS_clone, 0,
+                               (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, new_namespaces, 0, 1),
+                               SECCOMP_RET_ERRNO | EPERM);
+}
+
+int sandbox_deny_kernel_calls(void)
+{
+        struct rules rules;
+
+        begin_denied(&rules);
+        add_return(&rules, SECCOMP_RET_ALLOW);
+        return install(&rules);
+}
+
 int sandbox_deny_calls(void)
 {
         struct rules rules;
 
-        begin(&rules);
-        for (size_t i = 0; i < ARRAY_SIZE(denied); i++)
-                add_rule(&rules, denied[i], SECCOMP_RET_ERRNO | EPERM);
-        /* Its arguments are in memory, out of a filter's sight. */
-        add_rule(&rules, SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS);
-        add_rule_with_argument(&rules, SYS_clone,
-                               (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, new_namespaces, 0, 1),
-                               SECCOMP_RET_ERRNO | EPERM);
+        begin_denied(&rules);
+        for (size_t i = 0; i < ARRAY_SIZE(sockets); i++)
+                add_rule(&rules, sockets[i], SECCOMP_RET_ERRNO | EPERM);
         add_return(&rules, SECCOMP_RET_ALLOW);
         return install(&rules);
 }
@@ -173,7 +188,7 @@ int sandbox_allow_calls(const struct sandbox_call *calls, size_t n)
                 if (calls[i].only_with == 0)
                         add_rule(&rules, calls[i].number, SECCOMP_RET_ALLOW);
                 else
-                        add_rule_with_argument(&rules, calls[i].number,
+                        add_rule_with_argument(&rules, calls[i].number, calls[i].argument,
                                                (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
                                                                             calls[i].only_with, 0, 1),
                                                SECCOMP_RET_ALLOW);
@@ -181,4 +196,9 @@ int sandbox_allow_calls(const struct sandbox_call *calls, size_t n)
         add_rule(&rules, SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS);
         add_return(&rules, SECCOMP_RET_ERRNO | EPERM);
         return install(&rules);
+}
+
+bool sandbox_is_lacking(int r)
+{
+        return r == -ENOSYS || r == -EOPNOTSUPP || r == -EINVAL;
 }

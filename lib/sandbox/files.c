@@ -22,6 +22,7 @@ enum {
         FS_WRITE_FILE = 1 << 1,
         FS_READ_FILE = 1 << 2,
         FS_READ_DIR = 1 << 3,
+        FS_READ_ALL = FS_EXECUTE | FS_READ_FILE | FS_READ_DIR,
         FS_MAKE_DEVICES = 1 << 6 | 1 << 11,
         FS_ALL_V1 = (1 << 13) - 1,   /* and all that makes or removes */
         FS_REFER = 1 << 13,          /* version 2 */
@@ -77,6 +78,9 @@ static int allow(int ruleset, const struct sandbox_path *path, uint64_t handled)
                 rule.allowed_access |= FS_WRITE_FILE;
         if (path->manage)
                 rule.allowed_access |= handled & ~(uint64_t)(FS_EXECUTE | FS_MAKE_DEVICES);
+        rule.allowed_access &= handled;
+        if (rule.allowed_access == 0)
+                return 0;
         return syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0) < 0 ? -errno : 0;
 }
 
@@ -95,6 +99,20 @@ static int enforce(int ruleset)
         return syscall(SYS_landlock_restrict_self, ruleset, 0) < 0 ? -errno : 0;
 }
 
+static int restrict_to(const struct ruleset_attr *attr, const struct sandbox_path *paths, size_t n)
+{
+        cleanup_fd int ruleset = (int)syscall(SYS_landlock_create_ruleset, attr, sizeof(*attr), 0);
+
+        if (ruleset < 0)
+                return -errno;
+        for (size_t i = 0; i < n; i++) {
+                int r = allow(ruleset, &paths[i], attr->handled_access_fs);
+                if (r < 0)
+                        return r;
+        }
+        return enforce(ruleset);
+}
+
 int sandbox_restrict_files(const struct sandbox_path *paths, size_t n)
 {
         long version = landlock_version();
@@ -102,15 +120,18 @@ int sandbox_restrict_files(const struct sandbox_path *paths, size_t n)
         if (version < 0)
                 return (int)version;
         const struct ruleset_attr attr = everything(version);
-        cleanup_fd int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
-        if (ruleset < 0)
-                return -errno;
-        for (size_t i = 0; i < n; i++) {
-                int r = allow(ruleset, &paths[i], attr.handled_access_fs);
-                if (r < 0)
-                        return r;
-        }
-        return enforce(ruleset);
+        return restrict_to(&attr, paths, n);
+}
+
+int sandbox_restrict_writes(const struct sandbox_path *paths, size_t n)
+{
+        long version = landlock_version();
+
+        if (version < 0)
+                return (int)version;
+        const struct ruleset_attr attr = {.handled_access_fs = everything(version).handled_access_fs &
+                                                               ~(uint64_t)FS_READ_ALL};
+        return restrict_to(&attr, paths, n);
 }
 
 int sandbox_restrict_signals(void)

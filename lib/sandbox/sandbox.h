@@ -26,6 +26,10 @@ struct sandbox_path {
  * Descriptors that are open stay usable.  By Landlock.  0 or -errno. */
 int sandbox_restrict_files(const struct sandbox_path *paths, size_t n);
 
+/* From now on files can be written, made and removed only in these, which have `write` or `manage`; all
+ * can still be read and run.  By Landlock.  0 or -errno. */
+int sandbox_restrict_writes(const struct sandbox_path *paths, size_t n);
+
 /* From now on no process can be signalled and no abstract Unix socket connected to but those of our
  * descendants.  By Landlock, from its sixth version on.  0 or -errno. */
 int sandbox_restrict_signals(void);
@@ -38,10 +42,14 @@ int sandbox_keep_capabilities(uint64_t keep);
  * modules, performance counters).  By seccomp.  0 or -errno. */
 int sandbox_deny_calls(void);
 
-/* A system call that stays allowed: its number, and where `only_with` is above 0, only with that first
- * argument. */
+/* As sandbox_deny_calls(), for a program that has to make sockets. */
+int sandbox_deny_kernel_calls(void);
+
+/* A system call that stays allowed: its number, and where `only_with` is above 0, only where its argument
+ * number `argument` (from 0) has that value. */
 struct sandbox_call {
         unsigned number;
+        unsigned argument;
         uint32_t only_with;
 };
 
@@ -51,3 +59,6 @@ enum { SANDBOX_CALLS_MAX = 200 };
  * with ENOSYS, which the C library takes for an older kernel.  At most SANDBOX_CALLS_MAX.  By seccomp.  0
  * or -errno. */
 int sandbox_allow_calls(const struct sandbox_call *calls, size_t n);
+
+/* What a call here answers on an older kernel, or one that was built or booted without the facility. */
+bool sandbox_is_lacking(int r);

@@ -87,6 +87,25 @@ static int restricted_files(void)
         return 0;
 }
 
+static int restricted_writes(void)
+{
+        const struct sandbox_path paths[] = {{.path = own, .manage = true},
+                                             {.path = "/dev/null", .write = true}};
+        char made[96];
+        int r = sandbox_restrict_writes(paths, ARRAY_SIZE(paths));
+
+        if (r == -ENOSYS || r == -EOPNOTSUPP)
+                return LACKING;
+        if (r < 0)
+                return 1;
+        snprintf(made, sizeof(made), "%s/made", own);
+        if (!can_open(made, O_WRONLY | O_CREAT) || unlink(made) < 0 || !can_open("/dev/null", O_RDWR))
+                return 2;
+        if (!can_open(file, O_RDONLY) || !can_open("/etc/passwd", O_RDONLY))
+                return 3;
+        return can_open(file, O_WRONLY) || unlink(file) == 0 ? 4 : 0;
+}
+
 static void only_listed_files_can_be_opened(void **state)
 {
         (void)state;
@@ -95,13 +114,14 @@ static void only_listed_files_can_be_opened(void **state)
         assert_true(can_open(file, O_WRONLY | O_CREAT));
         snprintf(own, sizeof(own), "%s/own", folder);
         assert_int_equal(mkdir(own, 0700), 0);
-        int result = in_child(restricted_files);
+        int result = in_child(restricted_files), writes = in_child(restricted_writes);
         assert_int_equal(rmdir(own), 0);
         assert_int_equal(unlink(file), 0);
         assert_int_equal(rmdir(folder), 0);
         if (result == LACKING)
                 skip();
         assert_int_equal(result, 0);
+        assert_int_equal(writes, 0);
 }
 
 static int denied_calls(void)

@@ -103,12 +103,13 @@ class Puppet:
         return ctypes.c_longlong(self.registers().rax).value
 
 
-def wait_until_idle(pid, deadline=30):
-    """Until the process's main thread waits in the kernel."""
+def wait_until_idle(pid, call=None, deadline=30):
+    """Until the process's main thread waits in the kernel, in this system call where one is named."""
     end = time.monotonic() + deadline
     while True:
         with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
-            if file.read().split()[0].isdigit():
+            at = file.read().split()[0]
+            if at.isdigit() and call in (None, int(at)):
                 return
         assert time.monotonic() < end, "it never waits"
         time.sleep(0.01)

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the processes of an enclave are kept from: each is made to try (inject.py), while it is at work."""
+import contextlib
 import errno
 import os
 import signal
+import socket
 import subprocess
 
 import pytest
 
+from conftest import end_process, wait_for
 from enclaves import ImageFolder, Qt, children_of, kill_all, shell
 from inject import ENDED, WALL, Puppet, wait_until_idle
+from test_first_enclave import read_from
 
 AT_FDCWD, O_RDONLY, O_WRONLY, O_CREAT = -100, 0, 1, 0o100
 NEW_USER, NEW_NET = 0x10000000, 0x40000000
@@ -46,6 +50,7 @@ CALLS = {
 MAY = {"supervisor": {"signal process 1"}}
 # QEMU's own filter ends the thread that tries one of these, whatever ours says.
 DEADLY = {"run a program", "mount", "reboot", "unshare", "clone into namespaces", "join a namespace"}
+WRITE = 1
 REFUSED = (-errno.EPERM, -errno.EACCES, -errno.ENOSYS)
 
 
@@ -60,9 +65,9 @@ def enclave(build_dir, tmp_path_factory):
     kill_all(qt)
 
 
-def what_works(pid, spared=()):
+def what_works(pid, spared=(), call=None):
     """The names of all calls that weren't refused, but those spared."""
-    wait_until_idle(pid)
+    wait_until_idle(pid, call)
     worked = []
     with Puppet(pid) as puppet:
         assert puppet.call(39) == pid  # getpid: calls arrive
@@ -111,3 +116,79 @@ def test_qemu_that_would_run_a_program_is_at_its_end_and_can_be_stopped(enclave)
     _, err = stopping.communicate(timeout=60)
     assert stopping.returncode == 0, err
     assert enclave.list() == [enclave.one]
+
+
+# ---- qt ----
+
+
+@contextlib.contextmanager
+def blocked(qt, *arguments):
+    """A command that has done its work, and waits to write its result into a pipe that is full."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write, bytes(4096))
+    os.set_blocking(write, True)
+    process = subprocess.Popen([qt.program, "enclave", *map(str, arguments)], env=qt.env, stdin=subprocess.DEVNULL, stdout=write,
+                               stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    yield process
+    with open(read, "rb") as pipe:
+        pipe.read()
+    assert process.wait(30) == 0, process.stderr.read()
+    process.stderr.close()
+
+
+def without_capabilities(worked):
+    """Of what a process of root's may do, what it could do as anybody: signals are no matter of confinement here."""
+    return {name: result for name, result in worked if name != "signal process 1"}
+
+
+@pytest.mark.parametrize("command", [["query"], ["query-eif", "--eif", "IMAGE"]], ids=["query", "query-eif"])
+def test_qt_that_reads_what_others_made_can_do_nothing_else(enclave, command):
+    command = [enclave.image if word == "IMAGE" else word for word in command]
+    with blocked(enclave, *command) as process:
+        assert without_capabilities(what_works(process.pid, call=WRITE)) == {}
+        is_alive_and_confined(process.pid)
+
+
+def test_qt_that_shows_a_console_can_do_nothing_else(enclave):
+    process = enclave.start_process("console", "--enclave-id", enclave.one["EnclaveID"])
+    try:
+        assert process.stdout.readline()
+        assert without_capabilities(what_works(process.pid)) == {}
+        is_alive_and_confined(process.pid)
+    finally:
+        end_process(process)
+        process.communicate()
+
+
+def test_qt_that_forwards_can_only_carry_bytes(enclave):
+    process = enclave.start_process("forward", "--enclave-id", enclave.one["EnclaveID"], "0:7000")
+    try:
+        line = next(line for line in process.stderr if line.startswith("Forwarding"))
+        port = int(line.split(":")[1].split()[0])
+        assert without_capabilities(what_works(process.pid)) == {}
+        is_alive_and_confined(process.pid)
+        wait_for(lambda: read_from(port) == b"hello\n", "the greeting, after all that was refused")
+    finally:
+        end_process(process)
+        process.communicate()
+
+
+def test_qt_that_builds_writes_where_its_file_goes_and_nowhere_else(enclave, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as registry:  # one that never answers
+        process = enclave.start_process("make-img", "--docker-uri", f"docker://127.0.0.1:{registry.getsockname()[1]}/x", "--eif",
+                                        tmp_path / "x.eif")
+        try:
+            connection, _ = registry.accept()
+            allowed = {"read /etc/shadow", "a socket of the internet", "a socket for packets", "a netlink socket",
+                       "run a program", "signal process 1"}
+            if "TMPDIR" not in enclave.env:
+                assert set(dict(what_works(process.pid, allowed))) == set()
+            is_alive_and_confined(process.pid)
+            connection.close()
+        finally:
+            end_process(process)
+            process.communicate()
