@@ -30,8 +30,8 @@ struct decompress_limits {
 enum { DECOMPRESS_BUFFERS = 8 };
 
 /* Takes the next output bytes, which stay as they are until the sink has returned DECOMPRESS_BUFFERS - 1
- * times more, so that another thread can hash them meanwhile; a negative errno (with err set) ends the feeding
- * call with it. */
+ * times more, so that another thread can hash them meanwhile; a negative errno (with err set) ends the
+ * feeding call with it. */
 typedef int (*decompress_sink_fn)(void *user, struct view data, struct error *err);
 
 struct decompressor;
