@@ -26,7 +26,7 @@ bool credential_helper_name_is_valid(const char *name)
 int credential_helper_parse(struct view json, struct registry_credentials *ret_credentials, struct error *err)
 {
         cleanup_json json_t *root = NULL;
-        cleanup_registry_credentials struct registry_credentials c = {0};
+        struct registry_credentials c = {0};
         const char *user = NULL, *secret = NULL;
 
         /* Without the parser's own words: it would quote what it stumbled over. */
@@ -39,10 +39,11 @@ int credential_helper_parse(struct view json, struct registry_credentials *ret_c
         *target = strdup(secret);
         if (!token)
                 c.user = strdup(user);
-        if (!*target || (!token && !c.user))
+        if (!*target || (!token && !c.user)) {
+                registry_credentials_done(&c);
                 return error_oom(err);
+        }
         *ret_credentials = c;
-        c = (struct registry_credentials){0};
         return 0;
 }
 

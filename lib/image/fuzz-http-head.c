@@ -28,6 +28,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (http_retry_after_parse(text, 1445412480, &seconds) && seconds > INT32_MAX)
                 abort();
         cleanup_free char *origin = http_url_origin(text);
+        if (origin && !strstr(origin, "://"))
+                abort();
         (void)http_url_is_among(text, hosts);
         (void)http_url_is_local(text);
         http_url_show(text, shown);
