@@ -60,17 +60,30 @@ static void pool_done(struct pool *pool)
 
 /* ---- what is in use ---- */
 
+/* The second number of a line such as "Uid:\t1000\t1000\t1000\t1000". */
+static bool second_number(const char *line, uint64_t *ret_value)
+{
+        const char *at = line + strcspn(line, "\t");
+        uint64_t first;
+
+        at += strspn(at, "\t");
+        if (!take_u64(&at, UINT32_MAX, &first))
+                return false;
+        at += strspn(at, "\t");
+        return take_u64(&at, UINT32_MAX, ret_value);
+}
+
 /* The effective user of a process; root where that can't be told. */
 static uid_t user_of(pid_t pid)
 {
         cleanup_free char *path = string_printf("/proc/%d/status", (int)pid);
         cleanup_file FILE *file = path && pid > 0 ? fopen(path, "re") : NULL;
+        uint64_t effective;
         char line[256];
-        unsigned uid = 0, effective = 0;
 
         while (file && fgets(line, sizeof(line), file)) {
-                if (sscanf(line, "Uid:\t%10u\t%10u", &uid, &effective) == 2)
-                        return effective;
+                if (string_starts_with(line, "Uid:") && second_number(line, &effective))
+                        return (uid_t)effective;
         }
         return 0;
 }
