@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -139,6 +140,8 @@ static int prepare_child(const struct child_spec *spec, pid_t parent, struct kep
 
         if (r == 0 && spec->new_session && setsid() < 0)
                 r = -errno;
+        if (spec->namespaces != 0)
+                (void)unshare(spec->namespaces);
         if (r == 0)
                 r = drop_user(spec);
         if (r == 0 && spec->die_with_parent) {

@@ -2,9 +2,10 @@
 /*
  * child.h - start a program with exactly the descriptors it should have, and learn how it ended.
  *
- * The child gets: argv, env, the listed descriptors at the listed numbers and no other (close_range), default
- * signal dispositions, an empty signal mask, and PR_SET_PDEATHSIG so that it never outlives us where asked.
- * A program that cannot be executed is an error of child_start(), not a mysterious exit status.
+ * The child gets: argv, env, the listed descriptors at the listed numbers and no other (close_range),
+ * default signal dispositions, an empty signal mask, and PR_SET_PDEATHSIG so that it never outlives us
+ * where asked. A program that cannot be executed is an error of child_start(), not a mysterious exit
+ * status.
  */
 #pragma once
 
@@ -31,6 +32,7 @@ struct child_spec {
         gid_t gid;
         const gid_t *groups;
         size_t n_groups;
+        int namespaces; /* CLONE_NEW...: fresh ones, before the user changes; where it may not make them, none */
         bool die_with_parent; /* SIGKILL when the starting thread ends */
         bool new_session;
         /* Or NULL: called last in the child, before the program is executed; 0, or -errno to give up. */

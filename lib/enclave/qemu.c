@@ -23,6 +23,7 @@
 #include "lib/base/text.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -241,6 +242,8 @@ static int spawn(struct machine *machine, const struct machine_spec *spec, int q
                 .gid = user.gid,
                 .groups = user.groups,
                 .n_groups = user.n_groups,
+                /* With no network, no other's shared memory, and no name to change: it needs none of them. */
+                .namespaces = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS,
                 .die_with_parent = true,
                 .new_session = true,
                 .confine = qemu_confine,

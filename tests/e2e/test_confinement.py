@@ -101,6 +101,9 @@ def test_qemu_is_refused_all_that_it_does_not_need(enclave):
     worked = dict(what_works(pid, DEADLY))
     assert worked == {}, worked
     assert int(is_alive_and_confined(pid)["CapEff"], 16) == 0
+    if os.geteuid() == 0:
+        for name in ("net", "ipc", "uts"):
+            assert os.readlink(f"/proc/{pid}/ns/{name}") != os.readlink(f"/proc/self/ns/{name}"), name
     assert enclave.list() == [enclave.one]
 
 
