@@ -46,6 +46,46 @@ def qemu_of(pid):
     return {child: open(f"/proc/{child}/cmdline").read().split("\0") for child in children}
 
 
+def jump(seconds):
+    time.clock_settime(time.CLOCK_REALTIME, time.time() + seconds)
+
+
+def check_clock_jumps():
+    """The clock is set while an enclave starts, runs and is stopped: only what it shows changes."""
+    starting = subprocess.Popen([QT, "enclave", "start", "--eif", EIF, "--mem", "256", "--cpus", "1"], stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+    for step in (86400, -3 * 86400, 2 * 86400):
+        time.sleep(0.2)
+        jump(step)
+    out, err = starting.communicate(timeout=DEADLINE)
+    assert starting.returncode == 0, err
+    one = json.loads(out)
+    assert wait_for(lambda: greeting(one["EnclaveCID"]), "the greeting") == b"hello\n"
+    stopping = subprocess.Popen([QT, "enclave", "stop", "--enclave-id", "0"])
+    jump(-86400)
+    jump(86400)
+    assert stopping.wait(DEADLINE) == 0
+    assert json.loads(qt("query")) == []
+
+
+def check_forward():
+    """A confined forward still reaches an enclave by the kernel's vsock."""
+    one = json.loads(qt("start", "--eif", EIF, "--mem", 256, "--cpus", 1))
+    with subprocess.Popen([QT, "enclave", "forward", "--enclave-id", str(one["EnclaveID"]), "0:7000"], stderr=subprocess.PIPE,
+                          text=True) as forward:
+        port = int(forward.stderr.readline().split(":")[1].split()[0])
+
+        def answer():
+            try:
+                with socket.create_connection(("127.0.0.1", port), timeout=10) as s:
+                    return s.makefile("rb").read()
+            except OSError:
+                return b""
+        assert wait_for(answer, "the greeting") == b"hello\n"
+        forward.terminate()
+    qt("stop", "--all")
+
+
 def check_kernel_vsock():
     one = json.loads(qt("start", "--eif", EIF, "--mem", 256, "--cpus", 1))
     assert one["Isolation"] == "kvm", one
@@ -89,6 +129,8 @@ def check_own_device(eif):
 
 
 check_kernel_vsock()
+check_clock_jumps()
+check_forward()
 check_cid_of_another()
 check_unprivileged_qemu()
 for path in MORE:
