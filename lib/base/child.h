@@ -32,7 +32,7 @@ struct child_spec {
         gid_t gid;
         const gid_t *groups;
         size_t n_groups;
-        int namespaces; /* CLONE_NEW...: fresh ones, before the user changes; where it may not make them, none */
+        int namespaces;       /* CLONE_NEW...: fresh ones, as far as we may make them */
         bool die_with_parent; /* SIGKILL when the starting thread ends */
         bool new_session;
         /* Or NULL: called last in the child, before the program is executed; 0, or -errno to give up. */
