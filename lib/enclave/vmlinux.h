@@ -3,7 +3,7 @@
  * vmlinux.h - the kernel proper, taken out of the bzImage that carries it compressed.
  *
  * A bzImage unpacks itself, in the guest, and moves itself to a random address.  On an emulated machine that
- * is a fifth of the whole boot.  QEMU also starts the kernel proper, if that has an entry for it (PVH), and
+ * is a sixth of the whole boot.  QEMU also starts the kernel proper, if that has an entry for it (PVH), and
  * unpacking here takes a tenth of the time.
  */
 #pragma once
