@@ -16,8 +16,17 @@ import images
 from conftest import ROOT, need_program
 from enclaves import busybox_image
 
-SUITE = "bookworm"
-MIRROR = "http://deb.debian.org/debian"
+
+
+def suite_and_mirror():
+    """Of this machine's own packages, as apt has them: the suite that updates and security fixes belong to."""
+    made = subprocess.run(["apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Created-By: Packages"],
+                          check=True, capture_output=True, text=True)
+    suites = dict(line.split() for line in made.stdout.splitlines() if len(line.split()) == 2)
+    shortest = min(suites, key=len, default=None)
+    if shortest is None:
+        pytest.skip("apt knows no suite to make a small Debian of")
+    return shortest, suites[shortest]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +80,8 @@ def debian(tmp_path_factory):
         pytest.skip("a root file system of its own needs root")
     program = need_program("debootstrap")
     folder = tmp_path_factory.mktemp("debian") / "root"
-    result = subprocess.run([program, "--variant=minbase", SUITE, folder, MIRROR], capture_output=True, text=True)
+    suite, mirror = suite_and_mirror()
+    result = subprocess.run([program, "--variant=minbase", suite, folder, mirror], capture_output=True, text=True)
     if result.returncode != 0:
         pytest.skip(f"debootstrap does not work here: {result.stdout[-500:]}")
     # Packages of the suite's updates are what programs built here are linked with.
