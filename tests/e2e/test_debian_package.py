@@ -17,7 +17,6 @@ from conftest import ROOT, need_program
 from enclaves import busybox_image
 
 
-
 def suite_and_mirror():
     """Of this machine's own packages, as apt has them: the suite that updates and security fixes belong to."""
     made = subprocess.run(["apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Created-By: Packages"],
