@@ -58,7 +58,8 @@ REFUSED = (-errno.EPERM, -errno.EACCES, -errno.ENOSYS)
 def enclave(build_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("confined")
     qt = Qt(build_dir, folder / "state")
-    qt.image = ImageFolder(qt, folder).eif("server", shell("exec nc -ll -p 7000 -e /bin/echo hello",
+    # The kernel may have nothing to say on a console.
+    qt.image = ImageFolder(qt, folder).eif("server", shell("echo ready; exec nc -ll -p 7000 -e /bin/echo hello",
                                                            ExposedPorts={"7000/tcp": {}}))
     qt.one = qt.start(qt.image, "--debug-mode")
     yield qt
