@@ -174,7 +174,9 @@ static int prepare(struct start *start, struct error *err)
         };
         if ((r = backend->prepare(&request, &start->launch.info.isolation, err)) < 0)
                 return r;
-        return start->launch.info.isolation == ENCLAVE_ISOLATION_EMULATED ? unpack_kernel(start, err) : 0;
+        /* A back end that takes whole images has its kernel from those. */
+        bool unpacked = start->launch.info.isolation == ENCLAVE_ISOLATION_EMULATED && !backend->whole_images;
+        return unpacked ? unpack_kernel(start, err) : 0;
 }
 
 /* ---- what will be ---- */
