@@ -95,11 +95,11 @@ static void load_appended_modules(void)
         off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
         uint64_t sizes[MODULES_MAX];
 
-        if (end < 2 * WORD)
+        if (end < (off_t)2 * WORD)
                 die("/init");
         if (word_at(fd, end - WORD) != MODULES_MAGIC)
                 return;
-        uint64_t n = word_at(fd, end - 2 * WORD);
+        uint64_t n = word_at(fd, end - (off_t)2 * WORD);
         if (n > MODULES_MAX)
                 die("too many modules");
         off_t at = end - (off_t)(2 + n) * WORD;
