@@ -174,18 +174,18 @@ def check_it_works(debian, kernel):
     for program in ("qt", "rune", "sgx-sign", "sgx-verify", "sgx-emulator", "ne-emulator"):
         assert debian.ok(program, "--version")
     assert json.loads(debian.ok("qt", "enclave", "query")) == []
-    work = debian.folder / "tmp/work"
+    work = debian.folder / "tmp/demo"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     images.write_oci_layout(work / "layout", busybox_image(Cmd=["/bin/sh"]))
     shutil.copytree(kernel, work / "kernel", symlinks=True)
-    made = json.loads(debian.ok("qt", "enclave", "make-img", "--docker-uri", "oci:/tmp/work/layout:latest", "--eif",
-                                "/tmp/work/a.eif", "--kernel", "/tmp/work/kernel"))
-    shown = json.loads(debian.ok("qt", "enclave", "query-eif", "--eif", "/tmp/work/a.eif"))
+    made = json.loads(debian.ok("qt", "enclave", "make-img", "--docker-uri", "oci:/tmp/demo/layout:latest", "--eif",
+                                "/tmp/demo/a.eif", "--kernel", "/tmp/demo/kernel"))
+    shown = json.loads(debian.ok("qt", "enclave", "query-eif", "--eif", "/tmp/demo/a.eif"))
     assert shown["Measurements"]["PCR0"] == made["PCR0"] and shown["CheckCRC"] is True
-    result = debian.run("qt", "enclave", "start", "--eif", "/tmp/work/a.eif", "--mem", "256")
+    result = debian.run("qt", "enclave", "start", "--eif", "/tmp/demo/a.eif", "--mem", "256")
     assert (result.returncode, "install QEMU (qemu-system-x86)" in result.stderr) == (1, True), result.stderr
-    no_kernel = debian.run("qt", "enclave", "make-img", "--docker-uri", "oci:/tmp/work/layout:latest", "--eif", "/tmp/b.eif")
+    no_kernel = debian.run("qt", "enclave", "make-img", "--docker-uri", "oci:/tmp/demo/layout:latest", "--eif", "/tmp/b.eif")
     assert "/usr/lib/coffer/fetch-kernel cloud" in no_kernel.stderr
-    assert json.loads(debian.ok("sh", "-c", "cd /tmp/work && rune spec && cat config.json"))["ociVersion"]
+    assert json.loads(debian.ok("sh", "-c", "cd /tmp/demo && rune spec && cat config.json"))["ociVersion"]
     debian.ok("sh", "-c", "bash -n /usr/share/bash-completion/completions/qt.bash")
