@@ -248,11 +248,24 @@ static void features_are_those_that_we_have(void **state)
         (void)state;
         set_up(&f);
         say(&f, VHOST_USER_GET_FEATURES, NULL, 0, NULL, 0);
-        /* VERSION_1, PROTOCOL_FEATURES, EVENT_IDX, INDIRECT_DESC */
-        assert_int_equal(answer_u64(&f, VHOST_USER_GET_FEATURES), UINT64_C(0x170000000));
+        /* VERSION_1, PROTOCOL_FEATURES, EVENT_IDX, INDIRECT_DESC, ANY_LAYOUT */
+        assert_int_equal(answer_u64(&f, VHOST_USER_GET_FEATURES), UINT64_C(0x178000000));
         const uint64_t other = 2;
         send_flags(&f, VHOST_USER_SET_FEATURES, 1, &other, 8, NULL, 0);
         expect_error(&f, -EBADMSG, "vhost-user: SET_FEATURES: feature bits 0x2 were not offered");
+}
+
+/* QEMU offers VIRTIO_F_ANY_LAYOUT to legacy drivers by itself. */
+static void legacy_driver_may_take_any_layout(void **state)
+{
+        struct fixture f;
+        const uint64_t any_layout = UINT64_C(1) << 27;
+
+        (void)state;
+        set_up(&f);
+        send_flags(&f, VHOST_USER_SET_FEATURES, 1, &any_layout, 8, NULL, 0);
+        assert_int_equal(vhost_user_service(f.session, NULL), 0);
+        tear_down(&f);
 }
 
 static void reading_behind_the_configuration_gives_zeros(void **state)
@@ -400,6 +413,7 @@ int main(void)
                 cmocka_unit_test(ring_that_starts_from_zero_after_work_is_a_reset),
                 cmocka_unit_test(requests_are_acknowledged_where_asked),
                 cmocka_unit_test(features_are_those_that_we_have),
+                cmocka_unit_test(legacy_driver_may_take_any_layout),
                 cmocka_unit_test(reading_behind_the_configuration_gives_zeros),
                 cmocka_unit_test(wrong_messages_are_refused),
                 cmocka_unit_test(wrong_descriptors_are_refused),

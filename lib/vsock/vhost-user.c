@@ -60,10 +60,13 @@ struct vhost_user {
         size_t n_fds;
 };
 
+/* VIRTIO_F_ANY_LAYOUT, which VIRTIO_F_VERSION_1 implies, QEMU offers to a legacy driver whatever we say, and
+ * passes on what the driver makes of it. */
 static uint64_t offered_features(const struct vhost_user *s)
 {
-        return s->device->features | BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_INDIRECT_DESC) |
-               BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+        return s->device->features | BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_ANY_LAYOUT) |
+               BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_RING_F_EVENT_IDX) |
+               BIT(VHOST_USER_F_PROTOCOL_FEATURES);
 }
 
 static uint64_t offered_protocol_features(void)
