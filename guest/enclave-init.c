@@ -15,12 +15,12 @@
  * An image that serves processes (guest-config.h) has no workload of its own; serve.h says what it has.
  */
 #include "lib/base/fd.h"
+#include "lib/base/kernel-modules.h"
 #include "lib/base/loop.h"
 
 #include "guest/bridge.h"
 #include "guest/console.h"
 #include "guest/control.h"
-#include "guest/modules.h"
 #include "guest/network.h"
 #include "guest/pid1.h"
 #include "guest/rootfs.h"
@@ -71,8 +71,11 @@ static int step_prepare(struct init *init, struct failure *f)
 
 static int step_load_modules(struct init *init, struct failure *f)
 {
+        char name[NAME_MAX + 1];
+        int r = kernel_modules_load("/modules", name);
+
         (void)init;
-        return modules_load("/modules", f);
+        return r < 0 ? failure_set(f, -r, name[0] ? name : "/modules", "load a kernel module") : 0;
 }
 
 /* Another host than ours. */

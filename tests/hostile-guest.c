@@ -5,7 +5,8 @@
  * the attacks that the kernel's command line names (hostile=ports,console), a process each, for ever. 
  * None of them ever gives way to SHUTDOWN.
  */
-#include <dirent.h>
+#include "lib/base/kernel-modules.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -20,7 +21,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <linux/vm_sockets.h>
@@ -76,19 +76,11 @@ static void die(const char *what)
 
 static void load_modules(void)
 {
-        struct dirent **entries;
-        int n = scandir("/modules", &entries, NULL, alphasort);
+        char name[NAME_MAX + 1];
 
-        for (int i = 0; i < n; i++) {
-                char path[300];
-                snprintf(path, sizeof(path), "/modules/%s", entries[i]->d_name);
-                if (entries[i]->d_name[0] == '.')
-                        continue;
-                int fd = open(path, O_RDONLY);
-                if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) < 0)
-                        die(path);
-                close(fd);
-        }
+        errno = -kernel_modules_load("/modules", name);
+        if (errno != 0)
+                die(name);
 }
 
 static void open_console(void)

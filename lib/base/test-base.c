@@ -6,6 +6,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/fd.h"
 #include "lib/base/file.h"
+#include "lib/base/kernel-modules.h"
 #include "lib/base/loop.h"
 #include "lib/base/path.h"
 #include "lib/base/text.h"
@@ -610,6 +611,46 @@ static void paths_are_cleaned_by_their_text(void **state)
         assert_int_equal(path_clean("/", path, 1), -ENAMETOOLONG);
 }
 
+/* ---- modules of a guest's kernel ---- */
+
+/* A file of this name in the folder, which no kernel takes for a module. */
+static void put_no_module(const char *folder, const char *name)
+{
+        cleanup_fd int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        cleanup_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+        assert_int_equal(fd_write_full(fd, "no module", 9), 0);
+}
+
+static void kernel_without_modules_has_nothing_to_load(void **state)
+{
+        char name[NAME_MAX + 1];
+
+        (void)state;
+        assert_int_equal(kernel_modules_load("/nonexistent/modules", name), 0);
+}
+
+static void first_kernel_module_that_fails_is_named_and_stays(void **state)
+{
+        char name[NAME_MAX + 1];
+
+        put_no_module(*state, "02-b.ko");
+        put_no_module(*state, "01-a.ko");
+        put_no_module(*state, "00-text");
+        assert_true(kernel_modules_load(*state, name) < 0);
+        assert_string_equal(name, "01-a.ko");
+        cleanup_fd int dir = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_int_equal(faccessat(dir, "01-a.ko", F_OK, 0), 0);
+}
+
+static void only_files_named_as_kernel_modules_are_loaded(void **state)
+{
+        char name[NAME_MAX + 1];
+
+        put_no_module(*state, "text");
+        assert_int_equal(kernel_modules_load(*state, name), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -642,6 +683,11 @@ int main(void)
                 cmocka_unit_test_setup_teardown(unnamed_file_is_in_no_folder, make_folder, remove_folder),
                 cmocka_unit_test_setup_teardown(link_out_of_the_root_stays_in_it, make_folder, remove_folder),
                 cmocka_unit_test_setup_teardown(tree_is_removed_without_following_links, make_folder,
+                                                remove_folder),
+                cmocka_unit_test(kernel_without_modules_has_nothing_to_load),
+                cmocka_unit_test_setup_teardown(first_kernel_module_that_fails_is_named_and_stays,
+                                                make_folder, remove_folder),
+                cmocka_unit_test_setup_teardown(only_files_named_as_kernel_modules_are_loaded, make_folder,
                                                 remove_folder),
                 cmocka_unit_test(program_that_is_missing_is_an_error_of_the_start),
                 cmocka_unit_test(child_gets_the_listed_descriptors_and_no_other),

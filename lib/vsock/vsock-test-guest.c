@@ -8,7 +8,8 @@
  * tsc_early_khz=: a kernel in an emulated microvm on a busy machine often fails to measure that, and then
  * hangs.
  */
-#include <dirent.h>
+#include "lib/base/kernel-modules.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -21,7 +22,6 @@
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -153,19 +153,11 @@ static void die(const char *what)
 
 static void load_modules(void)
 {
-        struct dirent **entries;
+        char name[NAME_MAX + 1];
 
-        int n = scandir("/modules", &entries, NULL, alphasort);
-        for (int i = 0; i < n; i++) {
-                char path[300];
-                snprintf(path, sizeof(path), "/modules/%s", entries[i]->d_name);
-                if (entries[i]->d_name[0] == '.')
-                        continue;
-                int fd = open(path, O_RDONLY);
-                if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) < 0)
-                        die(path);
-                close(fd);
-        }
+        errno = -kernel_modules_load("/modules", name);
+        if (errno != 0)
+                die(name);
 }
 
 static int listen_on(unsigned port)

@@ -4,32 +4,17 @@
  * on the console, and reboots after five seconds, which is the end of an enclave.  It knows no control
  * channel.
  */
-#include <dirent.h>
+#include "lib/base/kernel-modules.h"
+
 #include <fcntl.h>
 #include <linux/vm_sockets.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { HEARTBEAT_PORT = 9000, PARENT_CID = 3, HEARTBEAT = 0xb7, LIFE_SECONDS = 5 };
-
-static void load_modules(void)
-{
-        struct dirent **entries;
-        int n = scandir("/modules", &entries, NULL, alphasort);
-
-        for (int i = 0; i < n; i++) {
-                char path[300];
-                snprintf(path, sizeof(path), "/modules/%s", entries[i]->d_name);
-                int fd = open(path, O_RDONLY | O_CLOEXEC);
-                if (entries[i]->d_name[0] != '.' && fd >= 0)
-                        (void)syscall(SYS_finit_module, fd, "", 0);
-                close(fd);
-        }
-}
 
 static int heartbeat(void)
 {
@@ -46,9 +31,12 @@ static int heartbeat(void)
 
 int main(void)
 {
+        char name[NAME_MAX + 1];
+
         (void)mount("dev", "/dev", "devtmpfs", 0, "");
         int console = open("/dev/console", O_RDWR | O_CLOEXEC);
-        load_modules();
+        if (kernel_modules_load("/modules", name) < 0)
+                dprintf(console, "foreign: cannot load %s\n", name);
         dprintf(console, heartbeat() ? "foreign: alive\n" : "foreign: nobody answers\n");
         sleep(LIFE_SECONDS);
         reboot(RB_AUTOBOOT);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "guest/modules.h"
+#include "lib/base/kernel-modules.h"
 
 #include "lib/base/fd.h"
 #include "lib/base/text.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,30 +16,31 @@ static int is_module(const struct dirent *entry)
         return string_ends_with(entry->d_name, ".ko");
 }
 
-static int load_one(int folder, const char *name, struct failure *f)
+static int load_one(int folder, const char *name)
 {
         cleanup_fd int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
 
         if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST))
-                return failure_set(f, errno, name, "load a kernel module");
+                return -errno;
         unlinkat(folder, name, 0);
         return 0;
 }
 
-int modules_load(const char *folder, struct failure *f)
+int kernel_modules_load(const char *folder, char reterr_name[NAME_MAX + 1])
 {
         cleanup_fd int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         struct dirent **entries;
         int r = 0;
 
+        reterr_name[0] = '\0';
         if (fd < 0)
-                return errno == ENOENT ? 0 : failure_set(f, errno, folder, "open the kernel modules");
+                return errno == ENOENT ? 0 : -errno;
         int n = scandir(folder, &entries, is_module, alphasort);
         if (n < 0)
-                return failure_set(f, errno, folder, "list the kernel modules");
+                return -errno;
         for (int i = 0; i < n; i++) {
-                if (r == 0)
-                        r = load_one(fd, entries[i]->d_name, f);
+                if (r == 0 && (r = load_one(fd, entries[i]->d_name)) < 0)
+                        snprintf(reterr_name, NAME_MAX + 1, "%s", entries[i]->d_name);
                 free(entries[i]);
         }
         free(entries);
