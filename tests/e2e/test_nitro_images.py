@@ -117,6 +117,17 @@ def test_an_image_for_awss_init_runs_here(qt, compatible):
     assert qt.list() == []
 
 
+def test_a_workload_of_awss_init_has_every_controller_of_control_groups(qt, made, blobs):
+    """That init mounts each one that the kernel has, and gives up where one can't be."""
+    script = ("while read name _ _ enabled; do [ $enabled = 1 ] && "
+              "echo has $name $([ -e /sys/fs/cgroup/$name/tasks ] && echo yes); done < /proc/cgroups; sleep 1")
+    text, end = run_to_its_end(qt, made.eif("controllers", shell(script), "--nitro-compat", "--kernel", blobs))
+    found = [line.split()[1:] for line in text.replace("\r", "").splitlines() if line.startswith("has ")]
+    assert {"cpu", "memory", "pids"} <= {name for name, *_ in found}, text
+    assert all(rest == ["yes"] for _, *rest in found), found
+    assert end["State"] == "exited"
+
+
 def test_its_init_can_be_asked_for_nothing_so_stop_takes_the_machine_away_at_once(qt, made, blobs):
     eif = made.eif("sleeper", shell("sleep 1000"), "--nitro-compat", "--kernel", blobs)
     enclave = qt.start(eif)

@@ -4,8 +4,9 @@
  * tried without it.  Not a line of it is theirs; the order is their published behaviour:
  *
  *     devtmpfs, console, nsm.ko if it is there; heartbeat 0xB7 to CID 3 port 9000, which must come back; /env
- *     and /cmd, one entry a line; /rootfs becomes /; devtmpfs, proc, tmpfs, sysfs; the command, looked up in
- *     the default path whatever the environment says; its end is a restart of the machine.
+ *     and /cmd, one entry a line; /rootfs becomes /; devtmpfs, proc, tmpfs, devpts, sysfs, and a version 1
+ *     hierarchy for each controller of control groups that /proc/cgroups has as enabled; the command, looked
+ *     up in the default path whatever the environment says; its end is a restart of the machine.
  *
  * Any failure ends PID 1, which is a panic.  The one addition: kernels of distributions have vsock as
  * modules, and an image of this kind has no place for them.  They may be appended to this very file, each as
@@ -150,6 +151,25 @@ static char **read_lines(const char *path)
         return lines;
 }
 
+static void mount_controllers(void)
+{
+        FILE *file = fopen("/proc/cgroups", "r");
+        char line[256], name[65], path[128];
+        int enabled;
+
+        if (!file)
+                die("/proc/cgroups");
+        while (fgets(line, sizeof(line), file)) {
+                if (line[0] == '#' || sscanf(line, "%64s %*d %*d %d", name, &enabled) != 2 || !enabled)
+                        continue;
+                snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", name);
+                mkdir(path, 0755);
+                if (mount(name, path, "cgroup", 0, name) < 0)
+                        die(path);
+        }
+        fclose(file);
+}
+
 static void enter_root(void)
 {
         if (chdir("/rootfs") < 0 || mount("/rootfs", "/rootfs", NULL, MS_BIND, NULL) < 0 ||
@@ -160,7 +180,11 @@ static void enter_root(void)
         mount_at("proc", "/proc", NULL);
         mount_at("tmpfs", "/run", "mode=0755");
         mount_at("tmpfs", "/tmp", NULL);
+        mount_at("tmpfs", "/dev/shm", NULL);
+        mount_at("devpts", "/dev/pts", NULL);
         mount_at("sysfs", "/sys", NULL);
+        mount_at("tmpfs", "/sys/fs/cgroup", "mode=0755");
+        mount_controllers();
 }
 
 static void run(char **argv, char **env)
