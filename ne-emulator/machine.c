@@ -181,9 +181,10 @@ static int boot(struct ne_machine *machine, const struct boot_image *image, stru
         cleanup_fd int vsock = -1;
         cleanup_fd int console = -1;
         enum enclave_isolation isolation;
+        const char *lack;
         int r;
 
-        if ((r = host_choose_isolation(spec->accelerator, qemu_user_can_open_kvm(), NULL, &isolation, err)) <
+        if ((r = host_choose_isolation(spec->accelerator, qemu_user_can_open_kvm(), &isolation, &lack, err)) <
                     0 ||
             (r = make_vsock(machine, &vsock, err)) < 0 || (r = make_console(machine, &console, err)) < 0)
                 return r;

@@ -205,19 +205,21 @@ int file_unnamed(const char *folder, int *ret_fd, struct error *err)
         return 0;
 }
 
-int file_make_read_only(int *fd, int *ret_writer, struct error *err)
+int file_unnamed_with_reader(const char *folder, int *ret_writer, int *ret_reader, struct error *err)
 {
+        cleanup_fd int writer = -1;
         char path[64];
+        int r = file_unnamed(folder, &writer, err);
 
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", *fd);
-        if (fchmod(*fd, 0444) < 0)
+        if (r < 0)
+                return r;
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", writer);
+        if (fchmod(writer, 0444) < 0)
                 return error_errno(err, errno, "temporary file");
         int reader = open(path, O_RDONLY | O_CLOEXEC);
         if (reader < 0)
                 return error_errno(err, errno, "temporary file");
-        if (ret_writer)
-                *ret_writer = take_fd(fd);
-        fd_close_p(fd);
-        *fd = reader;
+        *ret_writer = take_fd(&writer);
+        *ret_reader = reader;
         return 0;
 }

@@ -55,7 +55,6 @@ int file_lock(int dirfd, const char *path, int *ret_fd, struct error *err);
  * /var/tmp); *ret_fd is the caller's.  The error names the folder. */
 int file_unnamed(const char *folder, int *ret_fd, struct error *err);
 
-/* Opens such a file again, for reading only and at its beginning, and lets processes of other users do the
- * same (mode 0444); then nobody else has it open for writing any more.  *fd becomes the new descriptor, on
- * success only, and *ret_writer is the old one, the caller's; NULL closes it. */
-int file_make_read_only(int *fd, int *ret_writer, struct error *err);
+/* As file_unnamed(), with a second descriptor of it, for reading only and at its beginning, which processes
+ * of other users can open again (mode 0444).  Once *ret_writer is closed nobody can change the file. */
+int file_unnamed_with_reader(const char *folder, int *ret_writer, int *ret_reader, struct error *err);

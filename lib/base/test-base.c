@@ -259,6 +259,22 @@ static void unnamed_file_is_in_no_folder(void **state)
         assert_non_null(strstr(error_text(&err), "TMPDIR"));
 }
 
+static void reader_of_an_unnamed_file_sees_what_is_written_and_writes_nothing(void **state)
+{
+        cleanup_fd int writer = -1, reader = -1;
+        struct stat st;
+        char text[4] = "";
+
+        assert_int_equal(file_unnamed_with_reader(*state, &writer, &reader, NULL), 0);
+        assert_int_equal(fd_write_full(writer, "abc", 3), 0);
+        assert_int_equal(fd_read_full(reader, text, 3), 0);
+        assert_string_equal(text, "abc");
+        assert_int_equal(fstat(reader, &st), 0);
+        assert_int_equal(st.st_nlink, 0);
+        assert_int_equal(st.st_mode & 07777, 0444);
+        assert_int_equal(fd_write_full(reader, "x", 1), -EBADF);
+}
+
 static void link_out_of_the_root_stays_in_it(void **state)
 {
         cleanup_free char *inside = path_join(*state, "root/etc");
@@ -681,6 +697,9 @@ int main(void)
                                                 remove_folder),
                 cmocka_unit_test_setup_teardown(held_lock_is_seen_and_released, make_folder, remove_folder),
                 cmocka_unit_test_setup_teardown(unnamed_file_is_in_no_folder, make_folder, remove_folder),
+                cmocka_unit_test_setup_teardown(
+                        reader_of_an_unnamed_file_sees_what_is_written_and_writes_nothing, make_folder,
+                        remove_folder),
                 cmocka_unit_test_setup_teardown(link_out_of_the_root_stays_in_it, make_folder, remove_folder),
                 cmocka_unit_test_setup_teardown(tree_is_removed_without_following_links, make_folder,
                                                 remove_folder),

@@ -3,7 +3,8 @@
  * backend.h - what runs an enclave's machine.  One table per kind of machine; nothing outside of a back end's
  * own files knows more of it than this.
  *
- * prepare() runs in the client, before anything exists: it chooses, and refuses what cannot work.  The rest
+ * prepare() runs in the client, before anything exists and before the client gives up its rights: it looks at
+ * the machine, chooses, and refuses what cannot work.  The rest
  * runs in the supervisor, on its loop.  A machine ends once: by itself, by quit() or by kill(); `ended` is
  * then called, later, never from within a call of ours, and after it only free() is left.
  */
@@ -13,12 +14,17 @@
 
 #include "lib/base/loop.h"
 
-/* What a back end is asked for, and decides. */
+/* What a back end is asked for ... */
 struct backend_request {
         unsigned cpus;
         unsigned mem_mib;
         enum enclave_accelerator accelerator;
-        const struct log *log;
+};
+
+/* ... and what it decides. */
+struct backend_choice {
+        enum enclave_isolation isolation;
+        const char *why_emulated; /* static; to be warned of, else NULL */
 };
 
 /* A machine to start.  The descriptors stay the caller's; the machine gets copies. */
@@ -53,7 +59,7 @@ struct backend {
         const char *name;
         bool whole_images; /* it boots an image file as it is, rather than the kernel and ramdisks in it */
         /* Chooses the isolation. -EINVAL, -EOPNOTSUPP with the number or the thing that would do. */
-        int (*prepare)(const struct backend_request *request, enum enclave_isolation *ret_isolation,
+        int (*prepare)(const struct backend_request *request, struct backend_choice *ret_choice,
                        struct error *err);
         /* Starts the machine; *ret_machine is released with free(). */
         int (*start)(const struct machine_spec *spec, struct loop *loop, machine_ended_fn ended, void *user,

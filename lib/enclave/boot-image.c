@@ -310,53 +310,34 @@ static int check_architecture(const struct eif *eif, struct error *err)
         return -ENOEXEC;
 }
 
-/* Measures the file, or takes `pcrs` as boot_image_take() has them, and copies it where `image` has files for
- * that. */
-static int read_all(int fd, const struct eif_pcrs *pcrs, struct boot_image *image, struct error *err)
+int boot_image_make_files(struct boot_image *image, struct error *err)
 {
-        cleanup_eif struct eif *eif = NULL;
-        int r;
-
-        if ((r = eif_open(fd, &eif, err)) < 0 || (r = check_architecture(eif, err)) < 0)
-                return r;
-        struct copier copier = {
-                .eif = eif,
-                .kernel_fd = image->kernel_fd,
-                .initrd_fd = image->initrd_fd,
-                .kernel_head = buf_with_max(EIF_KERNEL_HEAD),
+        struct {
+                int *writer, *reader;
+        } const files[] = {
+                {&image->kernel_writer, &image->kernel_fd},
+                {&image->initrd_writer, &image->initrd_fd},
+                {&image->unpacked_writer, &image->unpacked_fd},
         };
-        r = pcrs ? copy_all(fd, pcrs, &copier, image, err) : measure(eif, &copier, image, err);
-        buf_done(&copier.kernel_head);
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(files); i++)
+                r = file_unnamed_with_reader(NULL, files[i].writer, files[i].reader, err);
         return r;
 }
 
-static int open_copy(int fd, const struct eif_pcrs *pcrs, struct boot_image *image, struct error *err)
-{
-        int r;
-
-        if ((r = file_unnamed(NULL, &image->kernel_fd, err)) < 0 ||
-            (r = file_unnamed(NULL, &image->initrd_fd, err)) < 0 ||
-            (r = read_all(fd, pcrs, image, err)) < 0 ||
-            (r = file_make_read_only(&image->kernel_fd, &image->kernel_writer, err)) < 0 ||
-            (r = file_make_read_only(&image->initrd_fd, &image->initrd_writer, err)) < 0)
-                return r;
-        if (image->initrd_size == 0)
-                fd_close_p(&image->initrd_fd);
-        return 0;
-}
-
-static int copy_whole(int from, struct boot_image *image, struct error *err)
+int boot_image_copy_whole(int fd, struct boot_image *image, struct error *err)
 {
         struct stat st;
         int r;
 
-        if (fstat(from, &st) < 0)
+        if (fstat(fd, &st) < 0)
                 return error_errno(err, errno, "stat");
         if ((r = file_unnamed(NULL, &image->whole_fd, err)) < 0)
                 return r;
         image->whole_size = (uint64_t)st.st_size;
         for (off_t at = 0; at < st.st_size;) {
-                ssize_t n = sendfile(image->whole_fd, from, &at, COPY_PIECE);
+                ssize_t n = sendfile(image->whole_fd, fd, &at, COPY_PIECE);
                 if (n < 0 && errno != EINTR)
                         return copy_error(-errno, err);
                 if (n == 0)
@@ -365,12 +346,35 @@ static int copy_whole(int from, struct boot_image *image, struct error *err)
         return ftruncate(image->whole_fd, st.st_size) < 0 ? copy_error(-errno, err) : 0;
 }
 
+int boot_image_read(int fd, const struct eif_pcrs *pcrs, struct boot_image *image, struct error *err)
+{
+        cleanup_eif struct eif *eif = NULL;
+        int r;
+
+        if ((r = eif_open(fd, &eif, err)) < 0 || (r = check_architecture(eif, err)) < 0)
+                return r;
+        struct copier copier = {
+                .eif = eif,
+                .kernel_fd = image->kernel_writer,
+                .initrd_fd = image->initrd_writer,
+                .kernel_head = buf_with_max(EIF_KERNEL_HEAD),
+        };
+        r = pcrs ? copy_all(fd, pcrs, &copier, image, err) : measure(eif, &copier, image, err);
+        buf_done(&copier.kernel_head);
+        if (r == 0 && image->initrd_size == 0) {
+                fd_close_p(&image->initrd_fd);
+                fd_close_p(&image->initrd_writer);
+        }
+        return r;
+}
+
 int boot_image_open_whole(int fd, struct boot_image *ret_image, struct error *err)
 {
         cleanup_boot_image struct boot_image image = BOOT_IMAGE_NONE;
         int r;
 
-        if ((r = copy_whole(fd, &image, err)) < 0 || (r = read_all(image.whole_fd, NULL, &image, err)) < 0)
+        if ((r = boot_image_copy_whole(fd, &image, err)) < 0 ||
+            (r = boot_image_read(image.whole_fd, NULL, &image, err)) < 0)
                 return r;
         *ret_image = image;
         image = BOOT_IMAGE_NONE;
@@ -385,7 +389,8 @@ int boot_image_open(const char *path, struct boot_image *ret_image, struct error
 
         if (r < 0)
                 return r;
-        if ((r = open_copy(fd, NULL, &image, err)) < 0) {
+        if ((r = boot_image_make_files(&image, err)) < 0 ||
+            (r = boot_image_read(fd, NULL, &image, err)) < 0) {
                 error_wrap(err, "%s", path);
                 return r;
         }
@@ -394,30 +399,20 @@ int boot_image_open(const char *path, struct boot_image *ret_image, struct error
         return 0;
 }
 
-int boot_image_take(int fd, const struct eif_pcrs *pcrs, struct boot_image *ret_image, struct error *err)
-{
-        cleanup_boot_image struct boot_image image = BOOT_IMAGE_NONE;
-        int r = open_copy(fd, pcrs, &image, err);
-
-        if (r < 0)
-                return r;
-        *ret_image = image;
-        image = BOOT_IMAGE_NONE;
-        return 0;
-}
-
 int boot_image_unpack_kernel(struct boot_image *image, struct error *err)
 {
-        int fd, writer;
-        int r = vmlinux_unpack(image->kernel_fd, &fd, &writer, err);
+        int r = vmlinux_unpack(image->kernel_fd, image->unpacked_writer, err);
 
-        if (r < 0)
-                return r;
-        fd_close_p(&image->kernel_fd);
-        fd_close_p(&image->kernel_writer);
-        image->kernel_fd = fd;
-        image->kernel_writer = writer;
-        return 0;
+        if (r == 0) {
+                fd_close_p(&image->kernel_fd);
+                fd_close_p(&image->kernel_writer);
+                image->kernel_fd = take_fd(&image->unpacked_fd);
+                image->kernel_writer = take_fd(&image->unpacked_writer);
+        }
+        /* What was unpacked in part takes room no longer. */
+        fd_close_p(&image->unpacked_fd);
+        fd_close_p(&image->unpacked_writer);
+        return r;
 }
 
 /* What a file system can't do is no harm: the kernel writes these pages out when it needs their memory. */
@@ -440,8 +435,10 @@ void boot_image_done(struct boot_image *image)
 {
         fd_close_p(&image->kernel_writer);
         fd_close_p(&image->initrd_writer);
+        fd_close_p(&image->unpacked_writer);
         fd_close_p(&image->kernel_fd);
         fd_close_p(&image->initrd_fd);
+        fd_close_p(&image->unpacked_fd);
         fd_close_p(&image->whole_fd);
         free(take_pointer(&image->cmdline));
 }

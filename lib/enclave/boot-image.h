@@ -5,6 +5,9 @@
  *
  * Copy in, verify, use the copy: the kernel and the ramdisks are written into unlinked temporary files while
  * they are measured, and the machine boots those.
+ *
+ * The steps are apart, so that a process can give up its rights before the one that reads what others made:
+ * boot_image_make_files() or boot_image_copy_whole() first, then boot_image_read(), which opens nothing.
  */
 #pragma once
 
@@ -13,9 +16,11 @@
 struct boot_image {
         int kernel_fd;     /* read-only, at no name */
         int initrd_fd;     /* all ramdisks, one behind the other; -1 where there is none */
+        int unpacked_fd;   /* until boot_image_unpack_kernel() */
         int kernel_writer; /* the same files, for boot_image_give_back() alone */
         int initrd_writer;
-        int whole_fd; /* boot_image_open_whole(): the file; else -1 */
+        int unpacked_writer;
+        int whole_fd; /* boot_image_copy_whole(): the file; else -1 */
         uint64_t whole_size;
         char *cmdline;
         char name[ENCLAVE_NAME_MAX]; /* ImageName of the metadata, "" where it has none */
@@ -33,27 +38,39 @@ struct boot_image {
 };
 
 #define BOOT_IMAGE_NONE                                                                                      \
-        ((struct boot_image){                                                                                \
-                .kernel_fd = -1, .initrd_fd = -1, .whole_fd = -1, .kernel_writer = -1, .initrd_writer = -1})
-
-/* Opens, checks (structure, kernel, CRC, signature and its certificate at the present time, architecture) and
- * copies the file at `path`.  *ret_image is to be released with boot_image_done().  Errors name the path:
- * -EBADMSG, -EKEYREJECTED, -EKEYEXPIRED, -ENOEXEC (another architecture), or the system's. */
-int boot_image_open(const char *path, struct boot_image *ret_image, struct error *err);
-
-/* As boot_image_open(), of a regular file that is open already and stays the caller's, for machines that
- * take whole image files: what is copied is the file, and there are no kernel_fd and no initrd_fd. */
-int boot_image_open_whole(int fd, struct boot_image *ret_image, struct error *err);
+        ((struct boot_image){.kernel_fd = -1,                                                                \
+                             .initrd_fd = -1,                                                                \
+                             .unpacked_fd = -1,                                                              \
+                             .kernel_writer = -1,                                                            \
+                             .initrd_writer = -1,                                                            \
+                             .unpacked_writer = -1,                                                          \
+                             .whole_fd = -1})
 
 struct eif_pcrs;
 
-/* As boot_image_open(), for a file that the caller has just written itself, unsigned and at no name, so that
- * nobody else can have changed it: `pcrs` are what its writer measured, and it is copied without being
- * measured again.  `fd` stays the caller's. */
-int boot_image_take(int fd, const struct eif_pcrs *pcrs, struct boot_image *ret_image, struct error *err);
+/* Makes the files of a fresh `image` that it is to be copied into. */
+int boot_image_make_files(struct boot_image *image, struct error *err);
 
-/* Replaces the kernel by the one that is packed in it, where that can be (vmlinux.h). -EOPNOTSUPP,
- * -EBADMSG. */
+/* Instead, for machines that take whole image files: copies the regular file behind `fd`, as it is, into
+ * whole_fd, which is then to be read. */
+int boot_image_copy_whole(int fd, struct boot_image *image, struct error *err);
+
+/* Checks the image file behind `fd`, which stays the caller's (structure, kernel, CRC, signature and its
+ * certificate at the present time, architecture), and copies its parts where boot_image_make_files() was
+ * called.  `pcrs` is NULL, or for a file that the caller has just written itself, unsigned and at no name, so
+ * that nobody else can have changed it: what its writer measured; it is then not measured again.  -EBADMSG,
+ * -EKEYREJECTED, -EKEYEXPIRED, -ENOEXEC (another architecture), or the system's. */
+int boot_image_read(int fd, const struct eif_pcrs *pcrs, struct boot_image *image, struct error *err);
+
+/* All of it: makes files and copies the file at `path`, which errors name.  *ret_image is to be released with
+ * boot_image_done(). */
+int boot_image_open(const char *path, struct boot_image *ret_image, struct error *err);
+
+/* As boot_image_open(), by boot_image_copy_whole(). */
+int boot_image_open_whole(int fd, struct boot_image *ret_image, struct error *err);
+
+/* Replaces the kernel by the one that is packed in it, where that can be (vmlinux.h).  Opens nothing.  Once,
+ * after boot_image_make_files().  -EOPNOTSUPP, -EBADMSG. */
 int boot_image_unpack_kernel(struct boot_image *image, struct error *err);
 
 /* Gives back the memory of kernel and ramdisks.  For when the machine runs: it has read them and will not

@@ -87,7 +87,7 @@ struct eif_pcrs;
 struct enclave_start_options {
         const char *eif; /* path, required; or, for messages, what `built_fd` is */
         /* Else NULL: the image is in `built_fd`, written by the caller, and these are its measurements
-         * (boot-image.h, boot_image_take()). */
+         * (boot-image.h, boot_image_read()). */
         const struct eif_pcrs *built_pcrs;
         int built_fd;
         const char *supervisor; /* path of coffer-enclave, required (see install.h) */
@@ -106,6 +106,10 @@ struct enclave_start_options {
         /* The leash (leash.h): the enclave lives no longer than the descriptor that is stored here, which is
          * the caller's, and leaves no record.  NULL: it lives on by itself. */
         int *ret_leash_fd;
+        /* Or NULL: called once, when all is open that a start needs and before it reads what others made.
+         * The enclave's own processes don't lack what the caller gives up here.  0, or -errno and *err. */
+        int (*confine)(void *user, struct error *err);
+        void *confine_user;
         bool own_vsock; /* never the kernel's vsock, which any user of this machine may dial */
 };
 

@@ -12,10 +12,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         cleanup_fd int image = memfd_create("image", MFD_CLOEXEC);
-        cleanup_fd int unpacked = -1, writer = -1;
+        cleanup_fd int unpacked = memfd_create("unpacked", MFD_CLOEXEC);
 
-        if (image < 0 || fd_write_full(image, data, size) < 0)
+        if (image < 0 || unpacked < 0 || fd_write_full(image, data, size) < 0)
                 abort();
-        (void)vmlinux_unpack(image, &unpacked, &writer, NULL);
+        (void)vmlinux_unpack(image, unpacked, NULL);
         return 0;
 }

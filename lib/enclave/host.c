@@ -91,8 +91,8 @@ bool host_has_virtualization(void)
         return false;
 }
 
-int host_choose_isolation(enum enclave_accelerator accelerator, bool can_open_kvm, const struct log *log,
-                          enum enclave_isolation *ret_isolation, struct error *err)
+int host_choose_isolation(enum enclave_accelerator accelerator, bool can_open_kvm,
+                          enum enclave_isolation *ret_isolation, const char **ret_lack, struct error *err)
 {
         const char *lack = access("/dev/kvm", F_OK) < 0 ? "there is no /dev/kvm"
                            : !host_has_virtualization() ? "the CPU shows neither vmx nor svm"
@@ -102,12 +102,7 @@ int host_choose_isolation(enum enclave_accelerator accelerator, bool can_open_kv
 
         if (accelerator == ENCLAVE_ACCELERATOR_KVM && lack)
                 return error_set(err, -EOPNOTSUPP, "KVM cannot be used: %s", lack);
-        if (accelerator == ENCLAVE_ACCELERATOR_AUTO && lack)
-                log_warning(
-                        log,
-                        "the enclave is emulated (%s): everything works, but nothing protects it from this "
-                        "machine's programs",
-                        lack);
+        *ret_lack = accelerator == ENCLAVE_ACCELERATOR_AUTO ? lack : NULL;
         *ret_isolation = accelerator != ENCLAVE_ACCELERATOR_TCG && !lack ? ENCLAVE_ISOLATION_KVM
                                                                          : ENCLAVE_ISOLATION_EMULATED;
         return 0;

@@ -18,7 +18,8 @@ unsigned host_available_mib(void);
  * the kind that creates machines but cannot run a stock kernel in them. */
 bool host_has_virtualization(void);
 
-/* Chooses how to run an enclave for a process whose user `can_open_kvm`.  For AUTO without KVM, a warning
- * says why and what that means; KVM where it cannot work is -EOPNOTSUPP. */
-int host_choose_isolation(enum enclave_accelerator accelerator, bool can_open_kvm, const struct log *log,
-                          enum enclave_isolation *ret_isolation, struct error *err);
+/* Chooses how to run an enclave for a process whose user `can_open_kvm`.  *ret_lack says why there is no KVM
+ * where that is to be warned of, with AUTO: a static text, else NULL.  KVM where it cannot work is
+ * -EOPNOTSUPP. */
+int host_choose_isolation(enum enclave_accelerator accelerator, bool can_open_kvm,
+                          enum enclave_isolation *ret_isolation, const char **ret_lack, struct error *err);

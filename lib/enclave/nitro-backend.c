@@ -37,7 +37,7 @@ struct machine {
         size_t at, n;
 };
 
-static int nitro_prepare(const struct backend_request *request, enum enclave_isolation *ret_isolation,
+static int nitro_prepare(const struct backend_request *request, struct backend_choice *ret_choice,
                          struct error *err)
 {
         if (request->cpus < 1 || request->cpus > CPUS_MAX)
@@ -46,11 +46,8 @@ static int nitro_prepare(const struct backend_request *request, enum enclave_iso
         if (request->mem_mib < NITRO_MEM_MIN_MIB || request->mem_mib % NITRO_MEM_STEP_MIB != 0)
                 return error_set(err, -EINVAL, "--mem %u: an even number of at least %d MiB is wanted here",
                                  request->mem_mib, NITRO_MEM_MIN_MIB);
-        *ret_isolation = nitro_is_emulated() ? ENCLAVE_ISOLATION_EMULATED : ENCLAVE_ISOLATION_NITRO;
-        if (nitro_is_emulated())
-                log_warning(request->log,
-                            "the enclave is emulated (ne-emulator): everything works, but nothing "
-                            "protects it from this machine's programs");
+        *ret_choice = nitro_is_emulated() ? (struct backend_choice){ENCLAVE_ISOLATION_EMULATED, "ne-emulator"}
+                                          : (struct backend_choice){ENCLAVE_ISOLATION_NITRO, NULL};
         return 0;
 }
 

@@ -48,7 +48,7 @@ struct machine {
         struct loop_source *stderr_source;
 };
 
-static int qemu_prepare(const struct backend_request *request, enum enclave_isolation *ret_isolation,
+static int qemu_prepare(const struct backend_request *request, struct backend_choice *ret_choice,
                         struct error *err)
 {
         unsigned cpus = host_cpus() < QEMU_CPUS_MAX ? host_cpus() : QEMU_CPUS_MAX;
@@ -56,8 +56,8 @@ static int qemu_prepare(const struct backend_request *request, enum enclave_isol
         if (request->cpus < 1 || request->cpus > cpus)
                 return error_set(err, -EINVAL, "--cpus %u: an enclave can have 1 to %u here", request->cpus,
                                  cpus);
-        return host_choose_isolation(request->accelerator, qemu_user_can_open_kvm(), request->log,
-                                     ret_isolation, err);
+        return host_choose_isolation(request->accelerator, qemu_user_can_open_kvm(), &ret_choice->isolation,
+                                     &ret_choice->why_emulated, err);
 }
 
 /* ---- what QEMU says ---- */

@@ -2,12 +2,16 @@
 /*
  * start.c - from an image file to a running workload.
  *
- * Theory of operation.  All that can be refused is refused here, in the client, before anything exists.  Then
- * an entry is reserved, whose lock we hold, and the supervisor is started with a copy of that lock's
- * descriptor: from the first moment on, the entry lives exactly as long as somebody is responsible for it.
- * Between us and the supervisor is a socket.  It carries what the supervisor has to say until the workload
- * runs; and where our end is closed before that, because we were interrupted, gave up or died, the supervisor
- * undoes all.
+ * Theory of operation.  All that can be refused is refused here, in the client, before anything exists, and
+ * in this order: what asks the machine only; then the image, which others made, and which the caller may want
+ * to read with fewer rights (`confine`).  What needs those rights is had in between: the files to copy the
+ * image into are open, and the supervisor has been executed and waits to be told (launch.h).
+ *
+ * Then an entry is reserved, whose lock we hold, and the supervisor gets a copy of that lock's descriptor:
+ * from the first moment on, the entry lives exactly as long as somebody is responsible for it.  Between us
+ * and the supervisor is a socket.  It carries what the supervisor has to say until the workload runs; and
+ * where our end is closed before that, because we were interrupted, gave up or died, the supervisor undoes
+ * all.
  */
 #include "lib/enclave/enclave.h"
 
@@ -19,7 +23,6 @@
 #include "lib/enclave/nitro.h"
 #include "lib/enclave/registry.h"
 
-#include "lib/base/child.h"
 #include "lib/base/clock.h"
 #include "lib/base/fd.h"
 #include "lib/base/path.h"
@@ -48,22 +51,28 @@ enum {
 /* Everything of a start that has to be released. */
 struct start {
         const struct enclave_start_options *options;
+        const struct backend *backend;
+        const char *why_emulated; /* to be warned of; or NULL */
+        unsigned available_mib;   /* memory of this machine */
         unsigned mem_mib;
+        int image_fd; /* the caller's where it was built */
         struct boot_image image;
         struct registry_entry entry;
         struct launch launch;
+        struct launcher launcher;
         int vhost_fd;
-        int status_fd;
         int leash_fd; /* ours; -1 where none is wanted */
 };
 
 static void start_done(struct start *start)
 {
+        if (!start->options->built_pcrs)
+                fd_close_p(&start->image_fd);
         boot_image_done(&start->image);
         registry_entry_done(&start->entry);
         launch_done(&start->launch);
+        launcher_done(&start->launcher);
         fd_close_p(&start->vhost_fd);
-        fd_close_p(&start->status_fd);
         fd_close_p(&start->leash_fd);
 }
 #define cleanup_start CLEANUP(start_done)
@@ -87,12 +96,12 @@ static int check_numbers(const struct enclave_start_options *options, struct err
         return 0;
 }
 
-static int check_memory(struct start *start, const struct backend *backend, struct error *err)
+static int check_memory(struct start *start, struct error *err)
 {
         const struct enclave_start_options *options = start->options;
-        unsigned need = boot_image_min_mib(&start->image), available = host_available_mib();
+        unsigned need = boot_image_min_mib(&start->image), available = start->available_mib;
 
-        if (backend->whole_images)
+        if (start->backend->whole_images)
                 need += NITRO_IMAGE_OFFSET_MIB;
         if (options->mem_grows && start->mem_mib < need)
                 start->mem_mib = need;
@@ -100,7 +109,7 @@ static int check_memory(struct start *start, const struct backend *backend, stru
                 return error_set(err, -EINVAL, "%s %u: this image needs at least %u MiB", mem_name(options),
                                  start->mem_mib, need);
         /* What isn't this machine's ordinary memory only the back end can tell. */
-        if (backend->whole_images)
+        if (start->backend->whole_images)
                 return 0;
         if (start->mem_mib > available && available < need)
                 return error_set(
@@ -123,22 +132,32 @@ static const struct backend *choose_backend(const struct enclave_start_options *
         return nitro ? &backend_nitro : &backend_qemu;
 }
 
-static int open_image(struct start *start, const struct backend *backend, struct error *err)
+/* Opens the image, and all that it will be copied into. */
+static int open_image(struct start *start, struct error *err)
 {
-        const char *path = start->options->eif;
-        cleanup_fd int fd = -1;
+        const struct enclave_start_options *options = start->options;
+        int r;
 
-        if (!backend->whole_images)
-                return start->options->built_pcrs
-                               ? boot_image_take(start->options->built_fd, start->options->built_pcrs,
-                                                 &start->image, err)
-                               : boot_image_open(path, &start->image, err);
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        if (fd < 0)
-                return error_errno(err, errno, "%s", path);
-        int r = boot_image_open_whole(fd, &start->image, err);
+        start->image_fd = options->built_pcrs
+                                  ? options->built_fd
+                                  : open(options->eif, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (start->image_fd < 0)
+                return error_errno(err, errno, "%s", options->eif);
+        if (!start->backend->whole_images)
+                return boot_image_make_files(&start->image, err);
+        r = boot_image_copy_whole(start->image_fd, &start->image, err);
         if (r < 0)
-                error_wrap(err, "%s", path);
+                error_wrap(err, "%s", options->eif);
+        return r;
+}
+
+static int read_image(struct start *start, struct error *err)
+{
+        int fd = start->backend->whole_images ? start->image.whole_fd : start->image_fd;
+        int r = boot_image_read(fd, start->options->built_pcrs, &start->image, err);
+
+        if (r < 0 && !start->options->built_pcrs)
+                error_wrap(err, "%s", start->options->eif);
         return r;
 }
 
@@ -156,27 +175,46 @@ static int unpack_kernel(struct start *start, struct error *err)
         return r < 0 ? error_set(err, r, "%s", error_text(&why)) : 0;
 }
 
+static void warn_of_emulation(const struct start *start)
+{
+        if (start->why_emulated)
+                log_warning(start->options->log,
+                            "the enclave is emulated (%s): everything works, but nothing protects it from "
+                            "this machine's programs",
+                            start->why_emulated);
+}
+
+/* What needs our rights. */
 static int prepare(struct start *start, struct error *err)
 {
         const struct enclave_start_options *options = start->options;
-        const struct backend *backend = choose_backend(options);
+        const struct backend_request request = {
+                .cpus = options->cpus, .mem_mib = start->mem_mib, .accelerator = options->accelerator};
+        struct backend_choice choice;
         int r;
 
-        start->launch.nitro = backend == &backend_nitro;
-        if ((r = check_numbers(options, err)) < 0 || (r = open_image(start, backend, err)) < 0 ||
-            (r = check_memory(start, backend, err)) < 0)
+        start->backend = choose_backend(options);
+        start->launch.nitro = start->backend == &backend_nitro;
+        if ((r = check_numbers(options, err)) < 0 || (r = open_image(start, err)) < 0 ||
+            (r = start->backend->prepare(&request, &choice, err)) < 0)
                 return r;
-        const struct backend_request request = {
-                .cpus = options->cpus,
-                .mem_mib = start->mem_mib,
-                .accelerator = options->accelerator,
-                .log = options->log,
-        };
-        if ((r = backend->prepare(&request, &start->launch.info.isolation, err)) < 0)
+        start->launch.info.isolation = choice.isolation;
+        start->why_emulated = choice.why_emulated;
+        start->available_mib = host_available_mib();
+        return launcher_start(options->supervisor, &start->launcher, err);
+}
+
+/* What reads the image. */
+static int examine(struct start *start, struct error *err)
+{
+        bool emulated = start->launch.info.isolation == ENCLAVE_ISOLATION_EMULATED;
+        int r;
+
+        if ((r = read_image(start, err)) < 0 || (r = check_memory(start, err)) < 0)
                 return r;
+        warn_of_emulation(start);
         /* A back end that takes whole images has its kernel from those. */
-        bool unpacked = start->launch.info.isolation == ENCLAVE_ISOLATION_EMULATED && !backend->whole_images;
-        return unpacked ? unpack_kernel(start, err) : 0;
+        return emulated && !start->backend->whole_images ? unpack_kernel(start, err) : 0;
 }
 
 /* ---- what will be ---- */
@@ -262,20 +300,6 @@ static int reserve(struct start *start, struct enclaves *enclaves, struct error 
 
 /* ---- the supervisor ---- */
 
-/* A supervisor outlives the person who started it: of the environment it gets what it needs and no secret. */
-static void choose_environment(char **env, size_t max)
-{
-        static const char *const names[] = {"PATH", "TMPDIR", "XDG_RUNTIME_DIR", "COFFER_STATE_DIR"};
-        size_t n = 0;
-
-        for (size_t i = 0; i < ARRAY_SIZE(names) && n + 1 < max; i++) {
-                const char *value = getenv(names[i]);
-                if (value && (env[n] = string_printf("%s=%s", names[i], value)))
-                        n++;
-        }
-        env[n] = NULL;
-}
-
 static int make_leash(struct start *start, int *ret_theirs, struct error *err)
 {
         int pair[2];
@@ -289,50 +313,21 @@ static int make_leash(struct start *start, int *ret_theirs, struct error *err)
         return 0;
 }
 
-static int spawn(struct start *start, struct error *err)
+static int hand_over(struct start *start, struct error *err)
 {
-        cleanup_fd int spec = -1;
-        cleanup_fd int none = open("/dev/null", O_RDWR | O_CLOEXEC);
-        struct child child = CHILD_NONE;
-        char *env[8];
-        int pair[2], status = 0;
-        int r;
-
-        if (none < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-                return error_errno(err, errno, "start the supervisor");
-        start->status_fd = pair[0];
-        cleanup_fd int theirs = pair[1];
         cleanup_fd int leash = -1;
-        if ((r = make_leash(start, &leash, err)) < 0)
-                return r;
-        if ((r = launch_write(&start->launch, &spec, err)) < 0)
-                return r;
-        const char *argv[] = {start->options->supervisor, NULL};
-        const struct child_fd fds[] = {
-                {spec, LAUNCH_FD_SPEC},
-                {theirs, LAUNCH_FD_STATUS},
-                {start->entry.lock_fd, LAUNCH_FD_LOCK},
-                {start->entry.dirfd, LAUNCH_FD_ENTRY},
-                {start->launch.nitro ? start->image.whole_fd : start->image.kernel_fd, LAUNCH_FD_KERNEL},
-                {start->vhost_fd >= 0 ? start->vhost_fd : none, LAUNCH_FD_VSOCK},
-                {start->image.initrd_fd >= 0 ? start->image.initrd_fd : none, LAUNCH_FD_INITRD},
-                {leash >= 0 ? leash : none, LAUNCH_FD_LEASH},
+        int r = make_leash(start, &leash, err);
+        const int fds[LAUNCH_FDS] = {
+                [LAUNCH_FD_SPEC] = -1,
+                [LAUNCH_FD_LOCK] = start->entry.lock_fd,
+                [LAUNCH_FD_ENTRY] = start->entry.dirfd,
+                [LAUNCH_FD_KERNEL] = start->launch.nitro ? start->image.whole_fd : start->image.kernel_fd,
+                [LAUNCH_FD_VSOCK] = start->vhost_fd,
+                [LAUNCH_FD_INITRD] = start->image.initrd_fd,
+                [LAUNCH_FD_LEASH] = leash,
         };
-        choose_environment(env, ARRAY_SIZE(env));
-        struct child_spec child_spec = {
-                .argv = argv,
-                .env = (const char *const *)env,
-                .fds = fds,
-                .n_fds = ARRAY_SIZE(fds),
-                .uid = (uid_t)-1,
-                .gid = (gid_t)-1,
-                .new_session = true,
-        };
-        r = child_start(&child_spec, &child, err);
-        for (size_t i = 0; env[i]; i++)
-                free(env[i]);
-        /* It puts itself into the background: this child ends at once, its own one goes on. */
-        return r < 0 ? r : child_wait(&child, &status);
+
+        return r < 0 ? r : launcher_send(&start->launcher, &start->launch, fds, err);
 }
 
 /* ---- waiting for the workload ---- */
@@ -391,19 +386,19 @@ static void undo(const struct start *start)
         cleanup_buf struct buf rest = buf_with_max(CONTROL_LINE_MAX);
         int64_t deadline = (int64_t)clock_ms() + UNDO_MS;
 
-        shutdown(start->status_fd, SHUT_WR);
-        while (read_status(start->status_fd, -1, deadline, &rest) > 0)
+        shutdown(start->launcher.socket, SHUT_WR);
+        while (read_status(start->launcher.socket, -1, deadline, &rest) > 0)
                 buf_consume(&rest, rest.n);
 }
 
-static int wait_for_workload(const struct start *start, struct enclave_info *ret_info, struct error *err)
+static int wait_for_workload(struct start *start, struct enclave_info *ret_info, struct error *err)
 {
         cleanup_buf struct buf input = buf_with_max((size_t)2 * CONTROL_LINE_MAX);
         int64_t deadline = (int64_t)clock_ms() + start->launch.timeout_ms + SUPERVISOR_SLACK_MS;
         struct control_reply reply;
         int r;
 
-        while ((r = read_status(start->status_fd, start->options->cancel_fd, deadline, &input)) > 0) {
+        while ((r = read_status(start->launcher.socket, start->options->cancel_fd, deadline, &input)) > 0) {
                 if ((r = take_events(start, &input, &reply, err)) < 0)
                         break;
                 if (r == 0)
@@ -422,7 +417,7 @@ static int wait_for_workload(const struct start *start, struct enclave_info *ret
         }
         if (r < 0)
                 return error_errno(err, -r, "the supervisor's answer");
-        return error_set(err, -EIO, "the supervisor ended without an answer");
+        return launcher_lost(&start->launcher, err);
 }
 
 int enclave_start(struct enclaves *enclaves, const struct enclave_start_options *options,
@@ -431,15 +426,20 @@ int enclave_start(struct enclaves *enclaves, const struct enclave_start_options 
         cleanup_start struct start start = {
                 .options = options,
                 .mem_mib = options->mem_mib,
+                .image_fd = -1,
                 .image = BOOT_IMAGE_NONE,
                 .entry = REGISTRY_ENTRY_NONE,
                 .launch = LAUNCH_NONE,
+                .launcher = LAUNCHER_NONE,
                 .vhost_fd = -1,
-                .status_fd = -1,
                 .leash_fd = -1,
         };
         int r = prepare(&start, err);
 
+        if (r == 0 && options->confine)
+                r = options->confine(options->confine_user, err);
+        if (r == 0)
+                r = examine(&start, err);
         if (r < 0)
                 return r;
         fill_info(&start);
@@ -447,7 +447,7 @@ int enclave_start(struct enclaves *enclaves, const struct enclave_start_options 
         if ((r = reserve(&start, enclaves, err)) < 0)
                 return r;
         uint32_t id = start.launch.info.id;
-        if ((r = spawn(&start, err)) < 0) {
+        if ((r = hand_over(&start, err)) < 0) {
                 registry_retire(enclaves, id, NULL, view_of(NULL, 0), NULL);
                 return r;
         }

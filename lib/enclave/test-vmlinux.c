@@ -12,7 +12,6 @@
 #include "lib/base/fd.h"
 
 #include <elf.h>
-#include <fcntl.h>
 #include <lz4.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -76,19 +75,22 @@ static void make_image(struct buf *b, const uint8_t elf[ELF_SIZE])
         put_le32(b, 0x24c, (uint32_t)(b->n - SETUP));
 }
 
+/* *ret_fd is what came out, also where it failed in the middle. */
 static int unpack(const struct buf *image, int *ret_fd)
 {
-        cleanup_fd int fd = memfd_create("image", MFD_CLOEXEC), writer = -1;
+        cleanup_fd int fd = memfd_create("image", MFD_CLOEXEC);
 
-        assert_true(fd >= 0);
+        fd_close_p(ret_fd);
+        *ret_fd = memfd_create("unpacked", MFD_CLOEXEC);
+        assert_true(fd >= 0 && *ret_fd >= 0);
         assert_int_equal(fd_write_full(fd, image->p, image->n), 0);
-        return vmlinux_unpack(fd, ret_fd, &writer, NULL);
+        return vmlinux_unpack(fd, *ret_fd, NULL);
 }
 
 #define GOOD_IMAGE(name)                                                                                     \
         uint8_t elf[ELF_SIZE];                                                                               \
         cleanup_buf struct buf name = buf_with_max((size_t)64 * 1024);                                       \
-        int fd = -1;                                                                                         \
+        cleanup_fd int fd = -1;                                                                              \
         make_elf(elf, 18);                                                                                   \
         make_image(&(name), elf)
 
@@ -102,17 +104,15 @@ static void test_kernel_comes_out_as_it_went_in(void **state)
         assert_int_equal(unpack(&image, &fd), 0);
         assert_int_equal(fstat(fd, &st), 0);
         assert_int_equal(st.st_size, ELF_SIZE);
-        assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
         assert_int_equal(fd_pread_full(fd, out, sizeof(out), 0), 0);
         assert_memory_equal(out, elf, ELF_SIZE);
-        fd_close_p(&fd);
 }
 
 static void test_kernel_without_an_entry_is_left_packed(void **state)
 {
         uint8_t elf[ELF_SIZE];
         cleanup_buf struct buf image = buf_with_max((size_t)64 * 1024);
-        int fd = -1;
+        cleanup_fd int fd = -1;
 
         (void)state;
         make_elf(elf, 17);

@@ -12,7 +12,6 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/fd.h"
-#include "lib/base/file.h"
 #include "lib/base/view.h"
 
 #include <elf.h>
@@ -176,21 +175,9 @@ static int check_entry(int fd, struct error *err)
 
 /* ---- all of it ---- */
 
-static int unpack_image(struct view image, int *ret_fd, int *ret_writer, struct error *err)
+int vmlinux_unpack(int fd, int to, struct error *err)
 {
-        cleanup_fd int fd = -1;
         struct view payload;
-        int r = find_payload(image, &payload, err);
-
-        if (r < 0 || (r = file_unnamed(NULL, &fd, err)) < 0 || (r = unpack(payload, fd, err)) < 0 ||
-            (r = check_entry(fd, err)) < 0 || (r = file_make_read_only(&fd, ret_writer, err)) < 0)
-                return r;
-        *ret_fd = take_fd(&fd);
-        return 0;
-}
-
-int vmlinux_unpack(int fd, int *ret_fd, int *ret_writer, struct error *err)
-{
         struct stat st;
 
         if (fstat(fd, &st) < 0)
@@ -200,7 +187,9 @@ int vmlinux_unpack(int fd, int *ret_fd, int *ret_writer, struct error *err)
         void *image = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (image == MAP_FAILED)
                 return error_errno(err, errno, "kernel");
-        int r = unpack_image(view_of(image, (size_t)st.st_size), ret_fd, ret_writer, err);
+        int r = find_payload(view_of(image, (size_t)st.st_size), &payload, err);
+        if (r == 0)
+                r = unpack(payload, to, err);
         munmap(image, (size_t)st.st_size);
-        return r;
+        return r < 0 ? r : check_entry(to, err);
 }

@@ -10,8 +10,8 @@
 
 #include "lib/base/error.h"
 
-/* Unpacks the bzImage behind `fd` (regular, not written to by anybody) into an unnamed temporary file, open
- * for reading only; *ret_fd is the caller's, and so is *ret_writer, the same file open for writing.
- * -EOPNOTSUPP where that can't be: it is no bzImage, is compressed in another way than LZ4, or has no PVH
- * entry.  -EBADMSG where what is compressed is damaged. */
-int vmlinux_unpack(int fd, int *ret_fd, int *ret_writer, struct error *err);
+/* Unpacks the bzImage behind `fd` (regular, not written to by anybody) into the empty file `to`, which is
+ * open for reading and writing.  -EOPNOTSUPP where that can't be: it is no bzImage, is compressed in another
+ * way than LZ4, or has no PVH entry.  -EBADMSG where what is compressed is damaged.  After an error something
+ * may have been written. */
+int vmlinux_unpack(int fd, int to, struct error *err);

@@ -244,8 +244,8 @@ def test_kill_9_of_qemu_is_a_failure(runner, made):
 def test_supervisor_killed_during_the_boot_is_an_error_of_start(runner, made):
     process = runner.start_process(made("server", SERVER))
     qemu = wait_for(lambda: [p for p, line in runner.processes().items() if b"qemu" in line[0]], "QEMU")[0]
-    os.kill(next(p for p, line in runner.processes().items() if b"coffer-enclave" in line[0]), signal.SIGKILL)
-    assert "supervisor ended without an answer" in runner.fails(process)
+    os.kill(next(p for p in runner.processes() if qemu in children_of(p)), signal.SIGKILL)
+    assert "the supervisor was killed by signal 9 (Killed)" in runner.fails(process)
     wait_for(lambda: qemu not in runner.processes(), "the end of QEMU")
     assert runner.find(0) is None
     runner.nothing_is_left()
