@@ -5,8 +5,11 @@
 #include "lib/sandbox/sandbox.h"
 
 #include <asm/ioctls.h>
+#include <linux/capability.h>
+#include <linux/vhost.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -15,7 +18,7 @@
         (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS |   \
          CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
 
-enum { CALLS_MAX = SANDBOX_CALLS_MAX };
+enum { CALLS_MAX = SANDBOX_CALLS_MAX, READABLE_MAX = 4 };
 
 /* Reading what is open, computing, printing. */
 static const struct sandbox_call calls_of_all[] = {
@@ -114,6 +117,40 @@ static const struct sandbox_call calls_of_clients[] = {
 #endif
 };
 
+/* Beside what clients do, a start: of a supervisor that runs already and is told. */
+static const struct sandbox_call calls_of_start[] = {
+        {.number = SYS_memfd_create}, /* what the supervisor is told */
+        {.number = SYS_fallocate},    /* the copy's memory is given back */
+        {.number = SYS_wait4},        /* for the supervisor's launcher */
+        /* Claims the CID; no other request of this device, nor of any other. */
+        {.number = SYS_ioctl, .argument = 1, .only_with = (uint32_t)VHOST_VSOCK_SET_GUEST_CID},
+};
+
+/* Writing a file anew and putting it into its place. */
+static const struct sandbox_call calls_of_signer[] = {
+        {.number = SYS_openat},
+        {.number = SYS_pwrite64},
+        {.number = SYS_fsync},
+        {.number = SYS_sync_file_range},
+        {.number = SYS_renameat},
+        {.number = SYS_renameat2},
+        {.number = SYS_unlinkat},
+        {.number = SYS_prctl, .only_with = PR_SET_DUMPABLE}, /* a private key is read */
+        {.number = SYS_rt_sigtimedwait}, /* Ctrl-C, by a thread that then removes what was begun */
+};
+
+/* A list of calls as it is put together. */
+struct calls {
+        struct sandbox_call list[CALLS_MAX];
+        size_t n;
+};
+
+static void add_calls(struct calls *calls, const struct sandbox_call *more, size_t n)
+{
+        for (size_t i = 0; i < n && calls->n < CALLS_MAX; i++)
+                calls->list[calls->n++] = more[i];
+}
+
 static int tell(int r, struct error *err)
 {
         if (r == 0 || sandbox_is_lacking(r))
@@ -121,20 +158,31 @@ static int tell(int r, struct error *err)
         return error_errno(err, -r, "cannot give up what this command does not need");
 }
 
+/* Gives up capabilities, files but `paths` and calls but `calls`, as far as the kernel knows how. */
+static int confine_to(const struct sandbox_path *paths, size_t n_paths, const struct calls *calls,
+                      uint64_t capabilities, struct error *err)
+{
+        int r = sandbox_keep_capabilities(capabilities);
+
+        if (r == 0)
+                r = sandbox_restrict_files(paths, n_paths);
+        if (r == 0 || sandbox_is_lacking(r))
+                r = sandbox_allow_calls(calls->list, calls->n);
+        return tell(r, err);
+}
+
 int confine_to_open_files(struct error *err)
 {
+        static const struct sandbox_call opening = {.number = SYS_openat};
         const struct sandbox_path paths[] = {
                 {.path = "/etc/ssl"}, /* OpenSSL reads its configuration when it is first used */
                 {.path = "/usr/lib/ssl"},
         };
-        struct sandbox_call calls[CALLS_MAX];
-        size_t n = 0;
-        int r = sandbox_restrict_files(paths, ARRAY_SIZE(paths));
+        struct calls calls = {.n = 0};
 
-        for (size_t i = 0; i < ARRAY_SIZE(calls_of_all); i++)
-                calls[n++] = calls_of_all[i];
-        calls[n++] = (struct sandbox_call){.number = SYS_openat};
-        return tell(r < 0 && !sandbox_is_lacking(r) ? r : sandbox_allow_calls(calls, n), err);
+        add_calls(&calls, calls_of_all, ARRAY_SIZE(calls_of_all));
+        add_calls(&calls, &opening, 1);
+        return confine_to(paths, ARRAY_SIZE(paths), &calls, 0, err);
 }
 
 int confine_client(const char *state_dir, struct error *err)
@@ -143,15 +191,50 @@ int confine_client(const char *state_dir, struct error *err)
                 {.path = state_dir, .manage = true},
                 {.path = "/proc/self"}, /* sockets are named by the descriptors of their folders */
         };
-        struct sandbox_call calls[CALLS_MAX];
-        size_t n = 0;
+        struct calls calls = {.n = 0};
         int r = sandbox_restrict_files(paths, ARRAY_SIZE(paths));
 
-        for (size_t i = 0; i < ARRAY_SIZE(calls_of_all); i++)
-                calls[n++] = calls_of_all[i];
-        for (size_t i = 0; i < ARRAY_SIZE(calls_of_clients); i++)
-                calls[n++] = calls_of_clients[i];
-        return tell(r < 0 && !sandbox_is_lacking(r) ? r : sandbox_allow_calls(calls, n), err);
+        add_calls(&calls, calls_of_all, ARRAY_SIZE(calls_of_all));
+        add_calls(&calls, calls_of_clients, ARRAY_SIZE(calls_of_clients));
+        return tell(r < 0 && !sandbox_is_lacking(r) ? r : sandbox_allow_calls(calls.list, calls.n), err);
+}
+
+int confine_starter(const char *state_dir, struct error *err)
+{
+        const struct sandbox_path paths[] = {
+                {.path = state_dir, .manage = true},
+                {.path = "/proc/self"}, /* sockets are named by the descriptors of their folders */
+                {.path = "/etc/ssl"},   /* OpenSSL reads its configuration when it is first used */
+                {.path = "/usr/lib/ssl"},
+                {.path = "/dev/vhost-vsock", .write = true}, /* where the image can do with it */
+        };
+        struct calls calls = {.n = 0};
+
+        add_calls(&calls, calls_of_all, ARRAY_SIZE(calls_of_all));
+        add_calls(&calls, calls_of_clients, ARRAY_SIZE(calls_of_clients));
+        add_calls(&calls, calls_of_start, ARRAY_SIZE(calls_of_start));
+        return confine_to(paths, ARRAY_SIZE(paths), &calls, 0, err);
+}
+
+int confine_signer(int target_dirfd, const char *const *readable, size_t n_readable, struct error *err)
+{
+        /* Of root: to read what is others', and to replace a file of theirs. */
+        const uint64_t capabilities = UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_FOWNER;
+        struct sandbox_path paths[READABLE_MAX + 3] = {
+                {.fd = target_dirfd, .manage = true},
+                {.path = "/etc/ssl"}, /* OpenSSL reads its configuration when it is first used */
+                {.path = "/usr/lib/ssl"},
+        };
+        struct calls calls = {.n = 0};
+        size_t n = 3;
+
+        for (size_t i = 0; i < n_readable && i < READABLE_MAX; i++) {
+                if (readable[i])
+                        paths[n++] = (struct sandbox_path){.path = readable[i]};
+        }
+        add_calls(&calls, calls_of_all, ARRAY_SIZE(calls_of_all));
+        add_calls(&calls, calls_of_signer, ARRAY_SIZE(calls_of_signer));
+        return confine_to(paths, n, &calls, capabilities, err);
 }
 
 int confine_builder(int target_dirfd, struct error *err)

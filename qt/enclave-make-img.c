@@ -160,6 +160,8 @@ static int run(void *context, const struct cli_parsed *parsed)
                 return qt_fail(qt, &err);
         r = confine_builder(target.file.dirfd, &err);
         if (r == 0)
+                r = target_watch(&target, &err);
+        if (r == 0)
                 r = build(qt, &inputs, &progress, target.file.fd, &pcrs, &err);
         if (r == 0)
                 r = target_commit(&target, &err);

@@ -9,6 +9,9 @@
  *
  * The image is always written anew and then renamed, so that no table of sizes can be of the file before (as
  * others leave it), and a reader sees the old file or the new one.
+ *
+ * Image, certificate and signature may be a stranger's: before any of them is read the process keeps no more
+ * than what this takes.
  */
 #include "lib/base/fd.h"
 #include "lib/base/file.h"
@@ -17,6 +20,7 @@
 #include "lib/eif/resign.h"
 #include "lib/eif/signature.h"
 #include "lib/format/json.h"
+#include "qt/confine.h"
 #include "qt/measurements.h"
 #include "qt/progress.h"
 #include "qt/qt.h"
@@ -63,18 +67,15 @@ static void work_done(struct work *work)
 #define cleanup_work CLEANUP(work_done)
 
 /* A link stays one: what it points at is rewritten. */
-static int open_image(struct work *work, struct error *err)
+static int find_image(struct work *work, struct error *err)
 {
         const char *path = qt_text(work->qt, ARG_EIF);
-        int r;
 
         if (!(work->path = realpath(path, NULL)) ||
             (work->fd = open(work->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) < 0 ||
             fstat(work->fd, &work->st) < 0)
                 return error_errno(err, errno, "%s", path);
-        if ((r = eif_open(work->fd, &work->eif, err)) < 0)
-                error_wrap(err, "%s", path);
-        return r;
+        return S_ISREG(work->st.st_mode) ? 0 : error_set(err, -EINVAL, "%s: not a regular file", path);
 }
 
 /* A signature as devices give it: r and s as they are, or in DER. */
@@ -112,8 +113,13 @@ static int read_inputs(struct work *work, struct error *err)
                 if (r == 0)
                         r = read_signature(work, err);
         }
-        return r < 0 ? r : open_image(work, err);
+        if (r == 0 && (r = eif_open(work->fd, &work->eif, err)) < 0)
+                error_wrap(err, "%s", qt_text(qt, ARG_EIF));
+        return r;
 }
+
+/* The process ends while this may be in use, so it outlives everything. */
+static struct target target = {.file = ATOMIC_FILE_NONE, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- what is to be signed elsewhere -------------------------------------------------------------------- */
 
@@ -156,16 +162,13 @@ static int write_to_sign(struct work *work, json_t **ret_result, struct error *e
         result = measurements_json(&measured.pcrs, certificate);
         if (!result || add_hash(result, certificate_curve(certificate), buf_view(&message)) < 0)
                 return error_oom(err);
-        r = file_write_atomic(AT_FDCWD, qt_text(work->qt, ARG_TO_SIGN), buf_view(&message), 0666, err);
-        if (r == 0)
-                *ret_result = take_pointer(&result);
-        return r;
+        if ((r = fd_write_full(target.file.fd, message.p, message.n)) < 0)
+                return error_errno(err, -r, "%s", qt_text(work->qt, ARG_TO_SIGN));
+        *ret_result = take_pointer(&result);
+        return 0;
 }
 
 /* ---- the image anew ------------------------------------------------------------------------------------ */
-
-/* The process ends while this may be in use, so it outlives everything. */
-static struct target target;
 
 /* A file that is replaced keeps its owner and its mode.  Only root can give a file away: others go
  * without. */
@@ -176,13 +179,12 @@ static int keep_attributes(const struct work *work, int fd, struct error *err)
         return fchmod(fd, work->st.st_mode & 0777) < 0 ? error_errno(err, errno, "cannot set the mode") : 0;
 }
 
-static int write_anew(struct work *work, int fd, struct eif_pcrs *ret_pcrs, struct error *err)
+static int write_anew(struct work *work, json_t **ret_result, struct error *err)
 {
         const struct eif_signer *signer = work->signing.certificate ? &work->signing.signer : NULL;
-        int r = qt_given(work->qt, ARG_EIF_OUT) ? 0 : keep_attributes(work, fd, err);
+        struct eif_pcrs pcrs;
+        int r = eif_resign(work->eif, target.file.fd, signer, &pcrs, err);
 
-        if (r == 0)
-                r = eif_resign(work->eif, fd, signer, ret_pcrs, err);
         if (r == -EKEYREJECTED && work->signature.n > 0)
                 error_wrap(err,
                            "%s: not a signature of this image: sign what --to-sign writes for it, with %s",
@@ -190,23 +192,6 @@ static int write_anew(struct work *work, int fd, struct eif_pcrs *ret_pcrs, stru
                            algorithm_name(certificate_curve(work->signing.certificate)));
         else if (r < 0)
                 error_wrap(err, "%s", qt_text(work->qt, ARG_EIF));
-        return r;
-}
-
-static int replace(struct work *work, json_t **ret_result, struct error *err)
-{
-        static struct progress progress;
-        struct eif_pcrs pcrs;
-        const char *out = qt_text(work->qt, ARG_EIF_OUT);
-        int r = target_begin(&target, out ? out : work->path, &progress, err);
-
-        if (r < 0)
-                return r;
-        r = write_anew(work, target.file.fd, &pcrs, err);
-        if (r == 0)
-                r = target_commit(&target, err);
-        else
-                target_abort(&target);
         if (r < 0)
                 return r;
         *ret_result = measurements_json(&pcrs, work->signing.certificate);
@@ -233,6 +218,43 @@ static const char *contradiction(const struct qt *qt)
         return NULL;
 }
 
+/* Opens what is read and what is written, and gives up the rest. */
+static int begin(struct work *work, struct error *err)
+{
+        static struct progress progress;
+        const struct qt *qt = work->qt;
+        const char *out = qt_given(qt, ARG_TO_SIGN) ? qt_text(qt, ARG_TO_SIGN) : qt_text(qt, ARG_EIF_OUT);
+        const char *const readable[] = {
+                qt_text(qt, ARG_SIGNING_CERTIFICATE),
+                qt_text(qt, ARG_PRIVATE_KEY),
+                qt_text(qt, ARG_SIGNATURE),
+        };
+        int r = find_image(work, err);
+
+        if (r == 0)
+                r = target_begin(&target, out ? out : work->path, &progress, err);
+        if (r == 0 && !out)
+                r = keep_attributes(work, target.file.fd, err);
+        if (r == 0)
+                r = confine_signer(target.file.dirfd, readable, ARRAY_SIZE(readable), err);
+        return r < 0 ? r : target_watch(&target, err);
+}
+
+static int work_on(struct work *work, json_t **ret_result, struct error *err)
+{
+        int r = begin(work, err);
+
+        if (r == 0)
+                r = read_inputs(work, err);
+        if (r == 0)
+                r = qt_given(work->qt, ARG_TO_SIGN) ? write_to_sign(work, ret_result, err)
+                                                    : write_anew(work, ret_result, err);
+        if (r == 0)
+                return target_commit(&target, err);
+        target_abort(&target);
+        return r;
+}
+
 static int run(void *context, const struct cli_parsed *parsed)
 {
         const struct qt *qt = context;
@@ -244,10 +266,7 @@ static int run(void *context, const struct cli_parsed *parsed)
         (void)parsed;
         if (problem)
                 return qt_usage(qt, "%s", problem);
-        int r = read_inputs(&work, &err);
-        if (r == 0)
-                r = qt_given(qt, ARG_TO_SIGN) ? write_to_sign(&work, &result, &err)
-                                              : replace(&work, &result, &err);
+        int r = work_on(&work, &result, &err);
         return r < 0 ? qt_fail(qt, &err) : qt_print_result(qt, result);
 }
 

@@ -2,7 +2,9 @@
 #include "lib/base/fd.h"
 #include "lib/enclave/enclave.h"
 #include "lib/enclave/install.h"
+#include "lib/enclave/registry.h"
 #include "lib/format/json.h"
+#include "qt/confine.h"
 #include "qt/enclave-json.h"
 #include "qt/qt.h"
 #include "qt/verbs.h"
@@ -15,6 +17,12 @@ enum { ARG_ATTACH_CONSOLE, ARG_CID, ARG_CPUS, ARG_DEBUG_MODE, ARG_EIF, ARG_MEM, 
 /* Limits that only catch slips of the keyboard: what a machine really has is the library's business. */
 #define CPUS_MAX 4096
 #define MEM_MAX  UINT32_MAX
+
+/* The image, its metadata and its signature are others'. */
+static int confine(void *user, struct error *err)
+{
+        return confine_starter(registry_path(user), err);
+}
 
 static int start(const struct qt *qt, struct enclaves *enclaves, int interrupt, struct enclave_info *ret_info,
                  struct error *err)
@@ -34,6 +42,8 @@ static int start(const struct qt *qt, struct enclaves *enclaves, int interrupt, 
         options.debug_mode = qt_given(qt, ARG_DEBUG_MODE) || qt_given(qt, ARG_ATTACH_CONSOLE);
         options.cancel_fd = interrupt;
         options.log = &qt->log;
+        options.confine = confine;
+        options.confine_user = enclaves;
         r = enclave_start(enclaves, &options, ret_info, err);
         if (r == -EBADMSG)
                 error_hint(

@@ -23,21 +23,14 @@ static void *wait_for_signal(void *user)
         _exit(QT_FAILED);
 }
 
-static int watch(struct target *target, struct error *err)
+static int hold_up_signals(struct target *target, struct error *err)
 {
-        pthread_t thread = 0;
-
         sigemptyset(&target->signals);
         sigaddset(&target->signals, SIGINT);
         sigaddset(&target->signals, SIGTERM);
         sigaddset(&target->signals, SIGHUP);
         int r = pthread_sigmask(SIG_BLOCK, &target->signals, NULL);
-        if (r == 0)
-                r = pthread_create(&thread, NULL, wait_for_signal, target);
-        if (r != 0)
-                return error_errno(err, r, "cannot watch for signals");
-        pthread_detach(thread);
-        return 0;
+        return r == 0 ? 0 : error_errno(err, r, "cannot watch for signals");
 }
 
 int target_begin(struct target *target, const char *path, struct progress *progress, struct error *err)
@@ -48,15 +41,24 @@ int target_begin(struct target *target, const char *path, struct progress *progr
                 .file = ATOMIC_FILE_NONE, .progress = progress, .lock = PTHREAD_MUTEX_INITIALIZER};
         if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
                 return error_set(err, -EISDIR, "%s is a directory; name a file in it", path);
-        int r = watch(target, err);
+        int r = hold_up_signals(target, err);
         if (r < 0)
                 return r;
-        pthread_mutex_lock(&target->lock);
         r = atomic_file_begin(AT_FDCWD, path, 0644, &target->file, err);
-        pthread_mutex_unlock(&target->lock);
         if (r == -ENOENT)
                 error_hint(err, "the folder of a new file must be there");
         return r;
+}
+
+int target_watch(struct target *target, struct error *err)
+{
+        pthread_t thread = 0;
+        int r = pthread_create(&thread, NULL, wait_for_signal, target);
+
+        if (r != 0)
+                return error_errno(err, r, "cannot watch for signals");
+        pthread_detach(thread);
+        return 0;
 }
 
 int target_commit(struct target *target, struct error *err)

@@ -20,9 +20,13 @@ struct target {
         sigset_t signals;
 };
 
-/* Begins writing `path` and watches for SIGINT, SIGTERM and SIGHUP, which from now on end the process with
- * status 1. `target` must live as long as the process.  -EISDIR where the path is a folder. */
+/* Begins writing `path`, and holds up SIGINT, SIGTERM and SIGHUP until target_watch().  `target` must live as
+ * long as the process.  -EISDIR where the path is a folder. */
 int target_begin(struct target *target, const char *path, struct progress *progress, struct error *err);
+
+/* From now on those signals end the process with status 1.  By a thread: what a process gives up of its
+ * rights thread by thread, it must have given up before. */
+int target_watch(struct target *target, struct error *err);
 
 /* Puts the file in its place. */
 int target_commit(struct target *target, struct error *err);

@@ -71,6 +71,14 @@ static const unsigned denied[] = {
         SYS_clock_adjtime,
 };
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WITH_ADDRESS_SANITIZER
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define WITH_ADDRESS_SANITIZER
+#endif
+
 /* Namespaces that clone(2) would make. */
 static const uint32_t new_namespaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
                                        CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP;
@@ -193,6 +201,9 @@ int sandbox_allow_calls(const struct sandbox_call *calls, size_t n)
                                                                             calls[i].only_with, 0, 1),
                                                SECCOMP_RET_ALLOW);
         }
+#ifdef WITH_ADDRESS_SANITIZER
+        add_rule(&rules, SYS_sigaltstack, SECCOMP_RET_ALLOW); /* where a thread begins and where it ends */
+#endif
         add_rule(&rules, SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS);
         add_return(&rules, SECCOMP_RET_ERRNO | EPERM);
         return install(&rules);

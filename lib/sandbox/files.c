@@ -59,6 +59,13 @@ static struct ruleset_attr everything(long version)
         return attr;
 }
 
+/* What can't be opened now can't be later either. */
+static bool is_out_of_reach(int errnum)
+{
+        return errnum == ENOENT || errnum == EACCES || errnum == ENOTDIR || errnum == ELOOP ||
+               errnum == ENAMETOOLONG;
+}
+
 static int allow(int ruleset, const struct sandbox_path *path, uint64_t handled)
 {
         struct path_beneath_attr rule = {.allowed_access = FS_READ_FILE};
@@ -66,7 +73,7 @@ static int allow(int ruleset, const struct sandbox_path *path, uint64_t handled)
         struct stat st;
 
         if (path->path && opened < 0)
-                return errno == ENOENT ? 0 : -errno;
+                return is_out_of_reach(errno) ? 0 : -errno;
         rule.parent_fd = path->path ? opened : path->fd;
         if (fstat(rule.parent_fd, &st) < 0)
                 return -errno;
@@ -81,7 +88,9 @@ static int allow(int ruleset, const struct sandbox_path *path, uint64_t handled)
         rule.allowed_access &= handled;
         if (rule.allowed_access == 0)
                 return 0;
-        return syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0) < 0 ? -errno : 0;
+        int r = syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0) < 0 ? -errno : 0;
+        /* A pipe, or what else is in no file system: it is not restricted. */
+        return r == -EBADFD ? 0 : r;
 }
 
 /* The version of this kernel's Landlock, or -errno where it has none. */

@@ -14,7 +14,7 @@
 
 /* A file, or a folder with all in it, that may still be opened. */
 struct sandbox_path {
-        const char *path; /* NULL: `fd`; where it does not exist it is left out */
+        const char *path; /* NULL: `fd`; one that leads nowhere, or nowhere for us, is left out */
         int fd;
         bool execute; /* programs in it may be run, too */
         bool write;

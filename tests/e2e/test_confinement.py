@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 from conftest import end_process, wait_for
 from enclaves import ImageFolder, Qt, children_of, kill_all, shell
 from inject import ENDED, WALL, Puppet, wait_until_idle
+from kill_at import Tracer
+from test_eif_oracle import make_pair
 from test_first_enclave import read_from
 
 AT_FDCWD, O_RDONLY, O_WRONLY, O_CREAT = -100, 0, 1, 0o100
@@ -54,6 +57,16 @@ WRITE = 1
 REFUSED = (-errno.EPERM, -errno.EACCES, -errno.ENOSYS)
 
 
+@pytest.fixture
+def signing(enclave, tmp_path):
+    """Arguments of sign-eif, for an image of its own."""
+    (tmp_path / "me").mkdir()
+    certificate, key, _ = make_pair(tmp_path / "me", "P-384", 1)
+    image = tmp_path / "image.eif"
+    shutil.copy(enclave.image, image)
+    return image, ["sign-eif", "--eif", image, "--signing-certificate", certificate, "--private-key", key]
+
+
 @pytest.fixture(scope="module")
 def enclave(build_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("confined")
@@ -67,14 +80,16 @@ def enclave(build_dir, tmp_path_factory):
 
 
 def what_works(pid, spared=(), call=None):
-    """The names of all calls that weren't refused, but those spared."""
+    """The first call that wasn't refused, but those spared; the others aren't tried then, since they would do what they
+    say.  `pid` may be a thread's."""
     wait_until_idle(pid, call)
     worked = []
     with Puppet(pid) as puppet:
-        assert puppet.call(39) == pid  # getpid: calls arrive
+        assert puppet.call(186) == pid  # gettid: calls arrive
         for name, call in CALLS.items():
             if name not in spared and (result := puppet.call(*call)) not in REFUSED:
                 worked.append((name, result))
+                break
     return worked
 
 
@@ -144,6 +159,15 @@ def blocked(qt, *arguments):
     process.stderr.close()
 
 
+def what_works_in_any_thread(pid, spared=(), call=None):
+    """Landlock is each thread's own, and a thread that was left out would do for all."""
+    worked = what_works(pid, spared, call)
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        if int(thread) != pid:
+            worked += what_works(int(thread), spared)
+    return without_capabilities(worked)
+
+
 def without_capabilities(worked):
     """Of what a process of root's may do, what it could do as anybody: signals are no matter of confinement here."""
     return {name: result for name, result in worked if name != "signal process 1"}
@@ -153,15 +177,83 @@ def without_capabilities(worked):
 def test_qt_that_reads_what_others_made_can_do_nothing_else(enclave, command):
     command = [enclave.image if word == "IMAGE" else word for word in command]
     with blocked(enclave, *command) as process:
-        assert without_capabilities(what_works(process.pid, call=WRITE)) == {}
+        assert what_works_in_any_thread(process.pid, call=WRITE) == {}
         is_alive_and_confined(process.pid)
+
+
+class Reading(Tracer):
+    """Notes whether a command is confined whenever it reads a file, or maps it."""
+    CALLS = ("0", "17", "19", "9")  # read, pread64, readv, mmap
+    MMAP = "9"
+
+    def __init__(self, path):
+        super().__init__(which=-1, step=0)
+        self.path, self.confined = os.path.realpath(path), []
+
+    def stopped(self, pid, status):
+        with contextlib.suppress(OSError, IndexError):
+            with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+                words = file.read().split()
+            descriptor = int(words[5 if words[0] == self.MMAP else 1], 16)
+            if words[0] in self.CALLS and os.readlink(f"/proc/{pid}/fd/{descriptor}") == self.path:
+                self.confined.append(status_of(pid)["Seccomp"] == "2")
+        super().stopped(pid, status)
+
+
+def confined_while_reading(qt, path, *arguments):
+    """Whether `qt enclave ARGUMENTS` was confined each time that it read this file."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.environ.update(qt.env)
+        tracer = Reading(path)
+        tracer.run([qt.program, "enclave", *map(str, arguments)], os.open(os.devnull, os.O_WRONLY))
+        os.write(write, b"".join(b"1" if confined else b"0" for confined in tracer.confined[:4000]))
+        os._exit(0)
+    os.close(write)
+    with open(read, "rb") as pipe:
+        noted = pipe.read()
+    os.waitpid(pid, 0)
+    return noted != b"" and set(noted) == {ord("1")}
+
+
+def test_qt_that_starts_an_enclave_can_do_nothing_else(enclave):
+    with blocked(enclave, "start", "--eif", enclave.image, "--mem", 256) as process:
+        assert what_works_in_any_thread(process.pid, call=WRITE) == {}
+        assert int(is_alive_and_confined(process.pid)["CapEff"], 16) == 0
+    [started] = [one["EnclaveID"] for one in enclave.list() if one != enclave.one]
+    enclave.ok("stop", "--enclave-id", started)
+
+
+def test_qt_that_starts_gives_up_all_before_it_reads_the_image(enclave, tmp_path):
+    damaged = tmp_path / "damaged.eif"
+    damaged.write_bytes(enclave.image.read_bytes()[:-1] + b"?")
+    assert confined_while_reading(enclave, damaged, "start", "--eif", damaged, "--mem", 256)
+    assert enclave.list() == [enclave.one]
+
+
+def test_qt_that_signs_can_do_nothing_else(enclave, signing):
+    _, arguments = signing
+    with blocked(enclave, *arguments) as process:
+        assert what_works_in_any_thread(process.pid, call=WRITE) == {}
+        assert int(is_alive_and_confined(process.pid)["CapEff"], 16) in (0, 1 << 1 | 1 << 3)
+
+
+@pytest.mark.parametrize("given", ["--eif", "--signing-certificate", "--private-key"])
+def test_qt_that_signs_gives_up_the_rest_before_it_reads_anything(enclave, signing, given):
+    _, arguments = signing
+    assert confined_while_reading(enclave, arguments[arguments.index(given) + 1], *arguments)
+
+
+def test_qt_that_queries_an_image_gives_up_all_before_it_reads_it(enclave):
+    assert confined_while_reading(enclave, enclave.image, "query-eif", "--eif", enclave.image)
 
 
 def test_qt_that_shows_a_console_can_do_nothing_else(enclave):
     process = enclave.start_process("console", "--enclave-id", enclave.one["EnclaveID"])
     try:
         assert process.stdout.readline()
-        assert without_capabilities(what_works(process.pid)) == {}
+        assert what_works_in_any_thread(process.pid) == {}
         is_alive_and_confined(process.pid)
     finally:
         end_process(process)
@@ -173,7 +265,7 @@ def test_qt_that_forwards_can_only_carry_bytes(enclave):
     try:
         line = next(line for line in process.stderr if line.startswith("Forwarding"))
         port = int(line.split(":")[1].split()[0])
-        assert without_capabilities(what_works(process.pid)) == {}
+        assert what_works_in_any_thread(process.pid) == {}
         is_alive_and_confined(process.pid)
         wait_for(lambda: read_from(port) == b"hello\n", "the greeting, after all that was refused")
     finally:
@@ -190,7 +282,7 @@ def test_qt_that_builds_writes_where_its_file_goes_and_nowhere_else(enclave, tmp
             allowed = {"read /etc/shadow", "a socket of the internet", "a socket for packets", "a netlink socket",
                        "run a program", "signal process 1"}
             if "TMPDIR" not in enclave.env:
-                assert set(dict(what_works(process.pid, allowed))) == set()
+                assert what_works_in_any_thread(process.pid, allowed) == {}
             is_alive_and_confined(process.pid)
             connection.close()
         finally:

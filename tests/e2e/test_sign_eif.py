@@ -196,3 +196,46 @@ def test_a_full_disk_leaves_the_image_as_it_was(qt, eif, tmp_path):
     assert result.returncode == 1 and "File too large" in result.stderr, result
     assert eif.read_bytes() == before
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_key_can_come_through_a_pipe(qt, eif, tmp_path):
+    identity = pair(tmp_path, "me")
+    result = subprocess.run(["bash", "-c", '"$0" enclave sign-eif --eif "$1" --signing-certificate "$2" --private-key <(cat "$3")',
+                             qt.program, eif, *identity], env=qt.env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert_good(eif, identity)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root signs others' files")
+def test_root_signs_what_is_anothers_and_leaves_it_theirs(qt, tmp_path):
+    """With the few capabilities that this takes."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    eif = theirs / "a.eif"
+    eif.write_bytes(independent_file(PARTS))
+    identity = pair(theirs, "me")
+    for path in (identity[1], eif, theirs):
+        os.chown(path, 4711, 4711)
+    identity[1].chmod(0o600)
+    eif.chmod(0o640)
+    theirs.chmod(0o1700)
+    qt.ok("sign-eif", "--eif", eif, *options(identity))
+    assert_good(eif, identity)
+    found = eif.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o7777) == (4711, 4711, 0o640)
+
+
+def test_what_is_no_file_is_told_and_nothing_is_written(qt, tmp_path):
+    identity = pair(tmp_path, "me")
+    fifo, empty = tmp_path / "fifo", tmp_path / "empty"
+    os.mkfifo(fifo)
+    empty.touch()
+    before = sorted(tmp_path.iterdir())
+    for path, words in [(fifo, "not a regular file"), (tmp_path, "not a regular file"), ("/dev/zero", "not a regular file"),
+                        (empty, "0 bytes"), (tmp_path / "none", "No such file or directory")]:
+        message = qt.fails("sign-eif", "--eif", path, *options(identity))
+        assert f"{path}: " in message and words in message, message
+    missing = tmp_path / "no" / "key.pem"
+    assert f"{missing}: No such file" in qt.fails("sign-eif", "--eif", empty, "--signing-certificate", identity[0],
+                                                  "--private-key", missing)
+    assert sorted(tmp_path.iterdir()) == before
