@@ -14,6 +14,7 @@ import pytest
 
 import eif_maker
 from conftest import wait_for
+from enclaves import Qt
 from test_enclave import kernel, made, runner  # noqa: F401
 from test_hostile_guest import MIB, answers_and_stops, neighbour  # noqa: F401
 
@@ -52,7 +53,8 @@ BREAKS = {
 BORNE = {
     "nothing": 8 * MIB, "resets": 8 * MIB, "resets-while-sending": 8 * MIB, "features": 8 * MIB, "queues-outside": 8 * MIB,
     "sizes": 8 * MIB, "changes": 8 * MIB, "kicks": 8 * MIB, "cids": 8 * MIB, "types": 8 * MIB, "operations": 8 * MIB,
-    "lengths": 8 * MIB, "short-packets": 8 * MIB, "answers": 8 * MIB, "shutdowns": 8 * MIB, "credit-backwards": 8 * MIB,
+    "lengths": 8 * MIB, "short-packets": 8 * MIB, "answers": 8 * MIB, "shutdowns": 8 * MIB, "pieces": 8 * MIB,
+    "flicker": 8 * MIB, "credit-backwards": 8 * MIB,
     "overrun": 8 * MIB, "credit-requests": 8 * MIB, "strays": 8 * MIB, "rst-storm": 8 * MIB, "requests": 12 * MIB,
 }
 
@@ -206,6 +208,23 @@ def test_guest_that_breaks_the_rules_of_vsock_or_of_its_device_is_borne(runner, 
         guest.wait_to_hear(f"before {name} {number:03}")
         guest.wait_to_hear(f"after {name} {number:03}")
     answers_and_stops(runner, guest.info, neighbour, BORNE[name])
+
+
+def test_qt_shows_and_stops_a_guest_that_breaks_the_rules(runner, attack, build_dir):  # noqa: F811
+    guest, qt = attack("resets"), Qt(build_dir, runner.state)
+    guest.wait_to_hear("after resets 001")
+    assert [(one["EnclaveID"], one["State"]) for one in qt.list()] == [(0, "running")]
+    assert qt.ok("stop", "--enclave-id", 0) == "stop 0 success\n"
+    runner.nothing_is_left()
+
+
+def test_qt_shows_how_a_guest_ended_that_broke_its_rings(runner, attack, build_dir):  # noqa: F811
+    attack("loop")
+    qt = Qt(build_dir, runner.state)
+    wait_for(lambda: qt.list() == [], "the end of the guest")
+    ended = qt.ok("query", "--enclave-id", 0)
+    assert (ended[0]["EnclaveID"], ended[0]["State"]) == (0, "failed") and "in circles" in ended[0]["Reason"], ended
+    runner.nothing_is_left()
 
 
 @pytest.mark.parametrize("name", BREAKS)

@@ -14,6 +14,8 @@ enum {
         PATIENCE = 60,
         SEND = 2, /* flags of SHUTDOWN */
         SHORT = 43,
+        PIECES_MAX = 128, /* of a chain */
+        FLICKERS = 300,
 };
 
 static struct packet answer;
@@ -153,6 +155,76 @@ static void shutdowns(void)
         expect_reset(&header, "no RST for SHUTDOWN of everything");
 }
 
+/* ---- pieces, and packets that change while they are read ---- */
+
+/* A buffer of n bytes as a chain of single bytes, and the rest of it. */
+static struct descriptor in_pieces(struct descriptor table[PIECES_MAX], void *buffer, size_t n,
+                                   uint16_t flags)
+{
+        for (uint16_t i = 0; i < PIECES_MAX; i++)
+                table[i] = (struct descriptor){.addr = (uintptr_t)buffer + i,
+                                               .len = 1,
+                                               .flags = (uint16_t)(flags | DESC_NEXT),
+                                               .next = (uint16_t)(i + 1)};
+        table[PIECES_MAX - 1].len = (uint32_t)n - (PIECES_MAX - 1);
+        table[PIECES_MAX - 1].flags = flags;
+        return (struct descriptor){.addr = (uintptr_t)table,
+                                   .len = PIECES_MAX * (uint32_t)sizeof(*table),
+                                   .flags = DESC_INDIRECT};
+}
+
+/* This is allowed; as much of it as there can be. */
+static void pieces(void)
+{
+        static struct descriptor tables[QUEUES][PIECES_MAX];
+        static struct packet sent, got;
+        volatile uint16_t *used = &rings_of(RX)->used.idx;
+        uint64_t end = seconds_from_now(PATIENCE);
+
+        (void)settle();
+        const struct descriptor to = in_pieces(tables[RX], &got, sizeof(got), DESC_WRITE);
+        for (size_t i = 0; i < QUEUE_SIZE; i++)
+                rings_of(RX)->desc[i] = to;
+        sent.header = header_to(fresh_port(), SOURCE_PORT, OP_REQUEST);
+        sent.header.buf_alloc = UINT32_MAX; /* so that what comes is data to the last */
+        uint16_t before = *used;
+        const struct descriptor from = in_pieces(tables[TX], &sent, sizeof(sent), 0);
+        hand_over_for_sending(&from);
+        /* The answer, and more data than one buffer takes. */
+        while ((uint16_t)(*used - before) < 3)
+                expect(!has_passed(end), "no answer to a packet in pieces");
+        expect(got.header.op == OP_RW && got.header.dst_port == sent.header.src_port, "no data in pieces");
+        device_start();
+}
+
+/* The parent reads what we write at the same time.  It may take the packet for any of those that it was, and
+ * for no other. */
+static void flicker(void)
+{
+        static struct packet shared;
+        volatile struct header *header = &shared.header;
+
+        for (uint32_t i = 0; i < FLICKERS; i++) {
+                shared.header = header_to(dial(ECHO_PORT, CREDIT), ECHO_PORT, OP_RW);
+                shared.header.len = DATA_MAX;
+                volatile uint32_t *size =
+                        &rings_of(TX)
+                                 ->desc[hand_over_for_sending(&(struct descriptor){.addr = (uintptr_t)&shared,
+                                                                                   .len = sizeof(shared)})]
+                                 .len;
+                while (!is_all_sent()) {
+                        header->len = header->len == DATA_MAX ? UINT32_MAX : DATA_MAX;
+                        header->op = header->op == OP_RW ? OP_REQUEST : OP_RW;
+                        header->dst_port ^= 1;
+                        *size = *size == sizeof(shared) ? sizeof(struct header) : sizeof(shared);
+                }
+                struct header end = header_to(shared.header.src_port, ECHO_PORT, OP_RST);
+                send_header(&end);
+                end.dst_port ^= 1;
+                send_header(&end);
+        }
+}
+
 /* ---- credit ---- */
 
 /* Says how much room we have and how much we took. */
@@ -278,6 +350,8 @@ const struct scenario packet_scenarios[] = {
         {"short-packets", short_packets},
         {"answers", answers},
         {"shutdowns", shutdowns},
+        {"pieces", pieces},
+        {"flicker", flicker},
         {"credit-backwards", credit_backwards},
         {"overrun", overrun},
         {"credit-requests", credit_requests},

@@ -153,11 +153,16 @@ void hand_over(uint32_t queue, uint16_t head)
                 device_kick(queue);
 }
 
+bool is_all_sent(void)
+{
+        return used_index(TX) == sent;
+}
+
 void wait_until_sent(void)
 {
         uint64_t end = seconds_from_now(PATIENCE);
 
-        while (used_index(TX) != sent)
+        while (!is_all_sent())
                 expect(!has_passed(end), "the device doesn't take what is sent");
 }
 
@@ -171,12 +176,13 @@ static uint16_t next_descriptor(void)
         return sent++ % QUEUE_SIZE;
 }
 
-void hand_over_for_sending(const struct descriptor *d)
+uint16_t hand_over_for_sending(const struct descriptor *d)
 {
         wait_until_sent();
         uint16_t i = next_descriptor();
         rings[TX].desc[i] = *d;
         hand_over(TX, i);
+        return i;
 }
 
 /* ---- packets ---- */

@@ -119,10 +119,13 @@ struct rings *rings_of(uint32_t queue);
 /* Hands the chain over that begins with this descriptor of the queue's. */
 void hand_over(uint32_t queue, uint16_t head);
 
-/* Hands one descriptor over, as it is, after all that was handed to TX before is done. */
-void hand_over_for_sending(const struct descriptor *d);
+/* Hands one descriptor over, as it is, after all that was handed to TX before is done; gives its number. */
+uint16_t hand_over_for_sending(const struct descriptor *d);
 
-/* Waits until the device is done with all of TX. */
+/* Whether the device is done with all of TX. */
+bool is_all_sent(void);
+
+/* Waits until it is. */
 void wait_until_sent(void);
 
 /* ---- packets ---- */
