@@ -94,11 +94,12 @@ class Holder:
         threading.Thread(target=self.work, daemon=True).start()
 
     def work(self):
-        with contextlib.suppress(OSError, ValueError), select.epoll() as events:
-            events.register(self.socket, select.EPOLLIN)
+        listener = self.socket.fileno()
+        with contextlib.suppress(OSError), select.epoll() as events:
+            events.register(listener, select.EPOLLIN)
             while True:
                 for number, _ in events.poll():
-                    if number == self.socket.fileno():
+                    if number == listener:
                         one = self.socket.accept()[0]
                         events.register(one, select.EPOLLRDHUP)
                         self.held[one.fileno()] = one

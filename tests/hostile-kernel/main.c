@@ -73,14 +73,27 @@ static const struct scenario *find(const char *name)
         return one;
 }
 
+static char *append(char *end, const char *text)
+{
+        while (*text)
+                *end++ = *text++;
+        return end;
+}
+
+static char digit(uint32_t number)
+{
+        return (char)('0' + number % 10);
+}
+
 static void tell(const char *when, const char *name, uint32_t round)
 {
-        char line[LINE_MAX] = {0};
+        const char digits[] = {' ', digit(round / 100), digit(round / 10), digit(round), '\0'};
+        char line[LINE_MAX], *end = append(append(line, when), name);
 
-        memcpy(line, when, strlen(when));
-        memcpy(line + strlen(when), name, strlen(name));
+        *end = '\0';
         say(line, round);
-        converse(line, round);
+        *append(end, digits) = '\0';
+        converse(line);
 }
 
 void kernel_main(const char *cmdline)

@@ -161,7 +161,7 @@ static void shutdowns(void)
 static struct descriptor in_pieces(struct descriptor table[PIECES_MAX], void *buffer, size_t n,
                                    uint16_t flags)
 {
-        for (uint16_t i = 0; i < PIECES_MAX; i++)
+        for (size_t i = 0; i < PIECES_MAX; i++)
                 table[i] = (struct descriptor){.addr = (uintptr_t)buffer + i,
                                                .len = 1,
                                                .flags = (uint16_t)(flags | DESC_NEXT),

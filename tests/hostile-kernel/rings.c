@@ -99,7 +99,7 @@ static void send_table(uint32_t n)
 
 static void too_many_pieces(void)
 {
-        for (uint16_t i = 0; i < PIECES; i++)
+        for (size_t i = 0; i < PIECES; i++)
                 table[i] = (struct descriptor){
                         .addr = address_of(bytes), .len = 1, .flags = DESC_NEXT, .next = (uint16_t)(i + 1)};
         send_table(PIECES);

@@ -35,7 +35,6 @@ enum {
         ROOM = 64 * 1024,
         PATIENCE = 60, /* seconds until the parent has answered */
         BOTH = 3,      /* flags of SHUTDOWN */
-        TEXT_MAX = 64,
         HEARTBEAT = 0xb7,
 };
 
@@ -70,7 +69,7 @@ static void barrier(void)
 
 void device_find(void)
 {
-        for (uint32_t slot = 0; slot < SLOTS; slot++) {
+        for (uintptr_t slot = 0; slot < SLOTS; slot++) {
                 device = slots_at + slot * SLOT_SIZE;
                 if (get_register(MAGIC) == magic && get_register(DEVICE_ID) == VSOCK_DEVICE) {
                         own_cid = get_register(CONFIG_CID) | (uint64_t)get_register(CONFIG_CID + 4) << 32;
@@ -120,11 +119,11 @@ void device_start(void)
         for (uint32_t q = 0; q < QUEUES; q++)
                 device_queue(q, QUEUE_SIZE, (uint32_t)(uintptr_t)&rings[q] / PAGE);
         device_ready();
-        for (uint16_t i = 0; i < QUEUE_SIZE; i++) {
+        for (size_t i = 0; i < QUEUE_SIZE; i++) {
                 rings[RX].desc[i] = (struct descriptor){.addr = (uintptr_t)&buffers[RX][i],
                                                         .len = sizeof(struct packet),
                                                         .flags = DESC_WRITE};
-                hand_over(RX, i);
+                hand_over(RX, (uint16_t)i);
         }
 }
 
@@ -339,18 +338,9 @@ static void exchange(uint64_t cid, uint32_t parent_port, const void *data, uint3
         while (p.header.op != OP_RST);
 }
 
-void converse(const char *text, uint32_t number)
+void converse(const char *text)
 {
-        char line[TEXT_MAX];
-        size_t n = strlen(text);
-
-        memcpy(line, text, n);
-        line[n] = ' ';
-        line[n + 1] = (char)('0' + number / 100 % 10);
-        line[n + 2] = (char)('0' + number / 10 % 10);
-        line[n + 3] = (char)('0' + number % 10);
-        line[n + 4] = '\n';
-        exchange(PARENT, ECHO_PORT, line, (uint32_t)n + 5);
+        exchange(PARENT, ECHO_PORT, text, (uint32_t)strlen(text));
 }
 
 void send_heartbeat(void)

@@ -167,7 +167,7 @@ uint32_t dial(uint32_t parent_port, uint32_t room);
 uint32_t fresh_port(void);
 
 /* Sends a text over a stream of its own and wants it back. */
-void converse(const char *text, uint32_t number);
+void converse(const char *text);
 
 /* As an init does: 0xB7 to port 9000 of CID 3, and back. */
 void send_heartbeat(void);

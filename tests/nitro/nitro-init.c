@@ -151,20 +151,21 @@ static char **read_lines(const char *path)
         return lines;
 }
 
+/* Each line of /proc/cgroups is a name, two numbers, and 1 where it is enabled, with tabs between. */
 static void mount_controllers(void)
 {
         FILE *file = fopen("/proc/cgroups", "r");
-        char line[256], name[65], path[128];
-        int enabled;
+        char line[256], path[sizeof("/sys/fs/cgroup/") + sizeof(line)];
 
         if (!file)
                 die("/proc/cgroups");
         while (fgets(line, sizeof(line), file)) {
-                if (line[0] == '#' || sscanf(line, "%64s %*d %*d %d", name, &enabled) != 2 || !enabled)
+                if (line[0] == '#' || !strstr(line, "\t1\n"))
                         continue;
-                snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", name);
+                line[strcspn(line, "\t")] = '\0';
+                snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", line);
                 mkdir(path, 0755);
-                if (mount(name, path, "cgroup", 0, name) < 0)
+                if (mount(line, path, "cgroup", 0, line) < 0)
                         die(path);
         }
         fclose(file);
