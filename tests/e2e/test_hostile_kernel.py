@@ -91,7 +91,8 @@ class Holder:
         self.socket.bind(str(path))
         self.socket.listen(4096)
         self.held = {}
-        threading.Thread(target=self.work, daemon=True).start()
+        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread.start()
 
     def work(self):
         listener = self.socket.fileno()
@@ -108,8 +109,8 @@ class Holder:
 
     def close(self):
         self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-        for one in list(self.held.values()):
+        self.thread.join()
+        for one in [self.socket, *self.held.values()]:
             one.close()
 
 
@@ -177,21 +178,31 @@ class Guest:
 
 
 @pytest.fixture
-def attack(runner, build_dir, tmp_path):  # noqa: F811
-    """Starts the hostile kernel with an attack."""
-    image, guests = build_dir / "tests/hostile-kernel/hostile-kernel", []
-    if not image.exists():
+def image(build_dir, tmp_path):
+    """Makes an image of the hostile kernel with this command line."""
+    program = build_dir / "tests/hostile-kernel/hostile-kernel"
+    if not program.exists():
         pytest.skip("the hostile kernel is for x86_64 with tests built")
+
+    def make(cmdline):
+        eif = tmp_path / "hostile.eif"
+        eif.write_bytes(eif_maker.eif([
+            (eif_maker.KERNEL, program.read_bytes()), (eif_maker.CMDLINE, cmdline.encode()),
+            (eif_maker.METADATA, b'{"ImageName":"hostile"}'),
+            (eif_maker.RAMDISK, eif_maker.cpio([("init", 0o100755, b"none: the kernel is all there is")]))]))
+        return eif
+    return make
+
+
+@pytest.fixture
+def attack(runner, image):  # noqa: F811
+    """Starts the hostile kernel with an attack."""
+    guests = []
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     def start(name):
-        eif = tmp_path / "hostile.eif"
-        eif.write_bytes(eif_maker.eif([
-            (eif_maker.KERNEL, image.read_bytes()), (eif_maker.CMDLINE, f"hostile={name}".encode()),
-            (eif_maker.METADATA, b'{"ImageName":"hostile"}'),
-            (eif_maker.RAMDISK, eif_maker.cpio([("init", 0o100755, b"none: the kernel is all there is")]))]))
-        guests.append(Guest(runner, eif))
+        guests.append(Guest(runner, image(f"hostile={name}")))
         return guests[0]
 
     yield start
@@ -209,6 +220,14 @@ def test_guest_that_breaks_the_rules_of_vsock_or_of_its_device_is_borne(runner, 
         guest.wait_to_hear(f"before {name} {number:03}")
         guest.wait_to_hear(f"after {name} {number:03}")
     answers_and_stops(runner, guest.info, neighbour, BORNE[name])
+
+
+def test_guest_that_breaks_its_rings_before_it_has_started_fails_its_start(runner, image, neighbour):  # noqa: F811
+    message = runner.fails(runner.start_process(image("hostile=loop when=early"), mem=128))
+    assert "the vsock device failed: " + BREAKS["loop"] in message
+    assert runner.find(0) is None
+    neighbour.ping()
+    runner.nothing_is_left()
 
 
 def test_qt_shows_and_stops_a_guest_that_breaks_the_rules(runner, attack, build_dir):  # noqa: F811

@@ -14,6 +14,7 @@
  * An attack on the rings is the end of the device, and so of the enclave; all others have to leave a device
  * that works.  What the parent must answer is looked at here, as only the guest sees it; a wrong answer is
  * told on the console and stops this guest, and the parent hears no "after".  "nothing" is an attack, too.
+ * when=early has it in place of the heartbeat, while the parent still waits for that, and then nothing.
  */
 #include "scenario.h"
 #include "vsock.h"
@@ -101,6 +102,10 @@ void kernel_main(const char *cmdline)
         device_find();
         device_start();
         const struct scenario *one = find(value_of(cmdline, "hostile="));
+        if (is_name(value_of(cmdline, "when="), "early")) {
+                one->attack();
+                halt();
+        }
         send_heartbeat();
         for (uint32_t round = 1;; round++) {
                 tell("before ", one->name, round);
