@@ -28,13 +28,24 @@ def suite_and_mirror():
     return shortest, suites[shortest]
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("package")
-    result = subprocess.run(["nice", ROOT / "tools/build-deb", "--output", folder], capture_output=True, text=True,
-                            env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
+def build_deb(tree, folder, **environment):
+    result = subprocess.run(["nice", tree / "tools/build-deb", "--output", folder], capture_output=True, text=True,
+                            env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000", **environment})
     assert result.returncode == 0, result.stderr
     return pathlib.Path(result.stdout.strip())
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    return build_deb(ROOT, tmp_path_factory.mktemp("package"))
+
+
+def test_package_built_elsewhere_is_the_same_to_the_byte(package, tmp_path):
+    tree = tmp_path / "another/folder"
+    builds = [path.name for path in ROOT.glob("build*")]
+    shutil.copytree(ROOT, tree, symlinks=True, ignore=lambda folder, _: builds if pathlib.Path(folder) == ROOT else [])
+    again = build_deb(tree, tmp_path, TZ="Asia/Tokyo", LC_ALL="C")
+    assert again.read_bytes() == package.read_bytes()
 
 
 class Debian:
