@@ -131,6 +131,19 @@ static void name_process(int fd, int *pidfd)
 
 /* ---- the calls ---- */
 
+/* For one that ended by itself, or was killed, while it was asked: a look at the registry removes what a
+ * killed supervisor left there, and then the memory of it goes, if there is any. */
+static int forget_ended(struct enclaves *enclaves, uint32_t id, struct error *err)
+{
+        cleanup_free struct enclave_info *infos = NULL;
+        size_t n;
+        int r = enclave_list(enclaves, &infos, &n, err);
+
+        if (r == 0)
+                r = registry_forget(enclaves, id, err);
+        return r == -ENOENT ? 0 : r;
+}
+
 int enclave_stop(struct enclaves *enclaves, uint32_t id, unsigned grace_ms, struct error *err)
 {
         struct control_request request = {.op = CONTROL_STOP, .grace_ms = grace_ms};
@@ -149,11 +162,8 @@ int enclave_stop(struct enclaves *enclaves, uint32_t id, unsigned grace_ms, stru
         r = ask(dirfd, &request, -1, (int)grace_ms + REPLY_SLACK_MS, &fd, &reply, err);
         name_process(fd, &pidfd);
         wait_for_process(r == 0 || r == -ESTALE ? pidfd : -1);
-        if (r == -ESTALE) {
-                /* It ended by itself while we asked: what is left is the memory of it, if any. */
-                r = registry_forget(enclaves, id, err);
-                return r == -ENOENT ? 0 : r;
-        }
+        if (r == -ESTALE)
+                return forget_ended(enclaves, id, err);
         if (r < 0)
                 error_wrap(err, "enclave %" PRIu32, id);
         return r;
