@@ -72,7 +72,8 @@ def killed_at(qt, which, step):
     if not killed:
         assert status == 1 and ENDS in text, text
     elif which != QT:  # qt goes on, and has to tell
-        assert status == 1 and "ERROR: " in text, f"killed at step {step}: {status} {text}"
+        told = ENDS if ENDS in text else "QEMU was killed by" if which == QEMU else "the supervisor was killed by signal 9 (Killed)"
+        assert status == 1 and f"{told}" in text, f"killed at step {step}: {status} {text}"
     return killed
 
 
@@ -216,6 +217,18 @@ def test_image_that_may_not_be_read_is_told(machine, sleeper):
     eif = machine.publish(sleeper)
     eif.chmod(0o600)
     assert f"{eif}: Permission denied" in alice.fails("start", "--eif", eif, "--mem", 256)
+    alice.nothing_is_left()
+
+
+@pytest.mark.parametrize("processes,program", [(1, "coffer-enclave"), (2, "the supervisor"), (3, "qemu-system-x86_64")],
+                         ids=["launcher", "supervisor", "qemu"])
+def test_process_that_cannot_be_made_is_told(machine, sleeper, processes, program):
+    alice = machine.user(54010 + processes)
+    alone = alice.prefix
+    alice.prefix = [*alone, "prlimit", f"--nproc={processes}"]
+    message = alice.fails("start", "--eif", machine.publish(sleeper), "--mem", 256, "--cpus", 1)
+    assert f"{program}: Resource temporarily unavailable" in message
+    alice.prefix = alone
     alice.nothing_is_left()
 
 
