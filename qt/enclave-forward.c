@@ -45,6 +45,7 @@ struct forward {
         struct loop *loop;
         struct relays relays;
         struct connector *connector;
+        struct enclaves *enclaves; /* as long as the process lives, like all that threads look at */
         struct enclave_info enclave;
         struct vsock_endpoint endpoint;
         char endpoint_name[32];
@@ -143,21 +144,18 @@ static void *wait_for_enclave(void *user)
 {
         struct forward *f = user;
         struct enclave_info info;
-        cleanup_enclaves struct enclaves *enclaves = NULL;
 
-        if (enclaves_open(NULL, &enclaves, NULL) == 0)
-                enclave_wait(enclaves, f->enclave.id, -1, &info, NULL);
+        (void)enclave_wait(f->enclaves, f->enclave.id, -1, &info, NULL);
         eventfd_write(f->ended_fd, 1);
         return NULL;
 }
 
 static int find_enclave(struct forward *f, uint32_t id, struct error *err)
 {
-        cleanup_enclaves struct enclaves *enclaves = NULL;
-        int r = enclaves_open(NULL, &enclaves, err);
+        int r = enclaves_open(NULL, &f->enclaves, err);
 
         if (r == 0)
-                r = enclave_find(enclaves, id, &f->enclave, err);
+                r = enclave_find(f->enclaves, id, &f->enclave, err);
         if (r < 0)
                 return r;
         if (f->enclave.state == ENCLAVE_EXITED || f->enclave.state == ENCLAVE_FAILED)
@@ -293,15 +291,6 @@ static int watch_everything(struct forward *f, struct error *err)
         return loop_add_fd(f->loop, f->ended_fd, EPOLLIN, on_enclave_ended, f, &source, err);
 }
 
-/* From here on only enclaves are reached, and the clients that come. */
-static int confine(struct error *err)
-{
-        cleanup_enclaves struct enclaves *enclaves = NULL;
-        int r = enclaves_open(NULL, &enclaves, err);
-
-        return r < 0 ? r : confine_client(registry_path(enclaves), err);
-}
-
 static int serve(struct forward *f, const struct cli_parsed *parsed, struct error *err)
 {
         int r = find_enclave(f, (uint32_t)parsed->values[ARG_ENCLAVE_ID].number, err);
@@ -314,8 +303,9 @@ static int serve(struct forward *f, const struct cli_parsed *parsed, struct erro
                 return error_oom(err);
         for (size_t i = 0; r == 0 && i < parsed->n_operands; i++)
                 r = add_listener(f, parsed->operands[i], err);
+        /* From here on only enclaves are reached, and the clients that come. */
         if (r == 0)
-                r = confine(err);
+                r = confine_client(registry_path(f->enclaves), err);
         if (r == 0)
                 r = watch_everything(f, err);
         if (r < 0)

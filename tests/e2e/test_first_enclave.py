@@ -268,6 +268,17 @@ def test_forward_reaches_exposed_ports_and_refuses_others(qt, server):
     qt.ok("stop", "--enclave-id", 0)
 
 
+def test_forward_lasts_as_long_as_the_enclave_where_the_state_folder_has_a_relative_name(qt, server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    qt.env["COFFER_STATE_DIR"] = "state-here"
+    qt.start(server)
+    with Forward(qt, 0, 7000) as forward:
+        wait_for(lambda: read_from(forward.port) == b"hello\n", "the greeting")
+        assert read_from(forward.port) == b"hello\n" and forward.process.poll() is None
+        qt.ok("stop", "--enclave-id", 0)
+        assert forward.process.wait(20) == 0
+
+
 @pytest.mark.parametrize("victim", ["supervisor", "qemu"])
 def test_kill_9_leaves_no_process_and_no_entry(qt, server, victim):
     one = qt.start(server)
