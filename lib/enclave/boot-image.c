@@ -14,6 +14,7 @@
 #include "lib/eif/signature.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -34,6 +35,7 @@ enum {
 /* What the sink knows while the file streams by. */
 struct copier {
         const struct eif *eif;
+        int cancel_fd;
         int kernel_fd;
         int initrd_fd;
         uint64_t initrd_size;
@@ -47,6 +49,14 @@ struct copier {
 };
 
 /* ---- copying while measuring ---- */
+
+/* Images have gigabytes, and who interrupts doesn't want to wait for them. */
+static int check_cancelled(int cancel_fd, struct error *err)
+{
+        struct pollfd cancel = {.fd = cancel_fd, .events = POLLIN};
+
+        return poll(&cancel, 1, 0) > 0 ? error_set(err, -ECANCELED, "the start was interrupted") : 0;
+}
 
 /* -1: nothing is copied. */
 static int write_copy(int fd, const void *p, size_t n)
@@ -106,7 +116,10 @@ static int sink(void *user, size_t section, struct view piece, struct error *err
 {
         struct copier *copier = user;
         enum eif_section_type type = eif_header(copier->eif)->section[section].type;
+        int r = check_cancelled(copier->cancel_fd, err);
 
+        if (r < 0)
+                return r;
         if (type == EIF_SECTION_KERNEL)
                 return take_kernel(copier, piece, err);
         if (type == EIF_SECTION_RAMDISK)
@@ -337,6 +350,8 @@ int boot_image_copy_whole(int fd, struct boot_image *image, struct error *err)
                 return r;
         image->whole_size = (uint64_t)st.st_size;
         for (off_t at = 0; at < st.st_size;) {
+                if ((r = check_cancelled(image->cancel_fd, err)) < 0)
+                        return r;
                 ssize_t n = sendfile(image->whole_fd, fd, &at, COPY_PIECE);
                 if (n < 0 && errno != EINTR)
                         return copy_error(-errno, err);
@@ -355,6 +370,7 @@ int boot_image_read(int fd, const struct eif_pcrs *pcrs, struct boot_image *imag
                 return r;
         struct copier copier = {
                 .eif = eif,
+                .cancel_fd = image->cancel_fd,
                 .kernel_fd = image->kernel_writer,
                 .initrd_fd = image->initrd_writer,
                 .kernel_head = buf_with_max(EIF_KERNEL_HEAD),

@@ -21,6 +21,8 @@ struct boot_image {
         int initrd_writer;
         int unpacked_writer;
         int whole_fd; /* boot_image_copy_whole(): the file; else -1 */
+        /* As soon as this is readable, reading and copying end with -ECANCELED; -1: never.  Not owned. */
+        int cancel_fd;
         uint64_t whole_size;
         char *cmdline;
         char name[ENCLAVE_NAME_MAX]; /* ImageName of the metadata, "" where it has none */
@@ -44,7 +46,8 @@ struct boot_image {
                              .kernel_writer = -1,                                                            \
                              .initrd_writer = -1,                                                            \
                              .unpacked_writer = -1,                                                          \
-                             .whole_fd = -1})
+                             .whole_fd = -1,                                                                 \
+                             .cancel_fd = -1})
 
 struct eif_pcrs;
 

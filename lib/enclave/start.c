@@ -434,6 +434,7 @@ int enclave_start(struct enclaves *enclaves, const struct enclave_start_options 
                 .vhost_fd = -1,
                 .leash_fd = -1,
         };
+        start.image.cancel_fd = options->cancel_fd;
         int r = prepare(&start, err);
 
         if (r == 0 && options->confine)

@@ -5,11 +5,13 @@ import os
 import pathlib
 import signal
 import socket
+import struct
 import subprocess
 import time
 
 import pytest
 
+import eif_maker
 import eif_reader
 import images
 from conftest import ROOT, free_port, need_program, wait_for
@@ -297,6 +299,42 @@ def test_start_that_is_interrupted_leaves_nothing(qt, server):
     process.communicate(timeout=30)
     assert process.returncode == 1
     qt.nothing_is_left()
+
+
+def huge_eif(path, size):
+    """An image whose ramdisk has `size` bytes, all of them a hole; its CRC is wrong."""
+    content = bytearray(eif_maker.eif([(eif_maker.KERNEL, b"kernel"), (eif_maker.CMDLINE, b"quiet"), (eif_maker.METADATA, b"{}"),
+                                       (eif_maker.RAMDISK, b"")]))
+    content[284 + 3 * 8:284 + 4 * 8] = content[-8:] = struct.pack(">Q", size)  # in the table; in the section's header
+    path.write_bytes(content)
+    os.truncate(path, len(content) + size)
+    return path
+
+
+def test_start_that_is_interrupted_while_it_reads_the_image_ends_at_once(qt, tmp_path):
+    eif = huge_eif(tmp_path / "huge.eif", 2 << 30)
+    qt.env["TMPDIR"] = str(tmp_path)
+    process = qt.start_process("start", "--eif", eif, "--mem", 256)
+    wait_for(lambda: reads(process, eif), "the image being read")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1 and "the start was interrupted" in err
+    qt.nothing_is_left()
+
+
+def test_image_that_is_cut_while_it_is_read_is_told(qt, tmp_path):
+    eif = huge_eif(tmp_path / "huge.eif", 2 << 30)
+    qt.env["TMPDIR"] = str(tmp_path)
+    process = qt.start_process("start", "--eif", eif, "--mem", 256)
+    wait_for(lambda: reads(process, eif), "the image being read")
+    os.truncate(eif, 1000)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1 and f"{eif}: section 3 (ramdisk): the file became shorter while it was read" in err, err
+    qt.nothing_is_left()
+
+
+def reads(process, path):
+    return any(os.path.realpath(fd) == str(path) for fd in pathlib.Path(f"/proc/{process.pid}/fd").iterdir())
 
 
 def test_start_refuses_what_cannot_work_and_says_what_would(qt, server, tmp_path):
