@@ -158,15 +158,16 @@ static int tell(int r, struct error *err)
         return error_errno(err, -r, "cannot give up what this command does not need");
 }
 
-/* Gives up capabilities, files but `paths` and calls but `calls`, as far as the kernel knows how. */
+/* Gives up files but `paths`, then capabilities, which may be what leads to those, and calls but `calls`, as
+ * far as the kernel knows how. */
 static int confine_to(const struct sandbox_path *paths, size_t n_paths, const struct calls *calls,
                       uint64_t capabilities, struct error *err)
 {
-        int r = sandbox_keep_capabilities(capabilities);
+        int r = sandbox_restrict_files(paths, n_paths);
 
-        if (r == 0)
-                r = sandbox_restrict_files(paths, n_paths);
         if (r == 0 || sandbox_is_lacking(r))
+                r = sandbox_keep_capabilities(capabilities);
+        if (r == 0)
                 r = sandbox_allow_calls(calls->list, calls->n);
         return tell(r, err);
 }
@@ -191,12 +192,13 @@ int confine_client(const char *state_dir, struct error *err)
                 {.path = state_dir, .manage = true},
                 {.path = "/proc/self"}, /* sockets are named by the descriptors of their folders */
         };
+        /* Of root: forward dials by a path, and that may lead through a folder of somebody else's. */
+        const uint64_t capabilities = UINT64_C(1) << CAP_DAC_READ_SEARCH;
         struct calls calls = {.n = 0};
-        int r = sandbox_restrict_files(paths, ARRAY_SIZE(paths));
 
         add_calls(&calls, calls_of_all, ARRAY_SIZE(calls_of_all));
         add_calls(&calls, calls_of_clients, ARRAY_SIZE(calls_of_clients));
-        return tell(r < 0 && !sandbox_is_lacking(r) ? r : sandbox_allow_calls(calls.list, calls.n), err);
+        return confine_to(paths, ARRAY_SIZE(paths), &calls, capabilities, err);
 }
 
 int confine_starter(const char *state_dir, struct error *err)

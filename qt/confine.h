@@ -13,7 +13,8 @@
 int confine_to_open_files(struct error *err);
 
 /* For those that ask supervisors: from now on files are to be had in `state_dir` alone, and of sockets
- * those that lead to enclaves.  Before there are threads. */
+ * those that lead to enclaves.  Of capabilities one is left, which finds files and changes none.  Before
+ * there are threads. */
 int confine_client(const char *state_dir, struct error *err);
 
 /* For start, once its supervisor runs: as confine_client(), and of capabilities none is left.  Nothing more

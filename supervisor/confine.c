@@ -110,12 +110,12 @@ int confine_supervisor(const char *state_dir)
                 {.path = state_dir, .manage = true}, /* its entry; records of how enclaves ended */
                 {.path = "/proc/self"}, /* sockets are named by the descriptors of their folders */
         };
-        /* To end a machine that runs as another user. */
-        int r = sandbox_keep_capabilities(UINT64_C(1) << CAP_KILL);
+        /* First: finding them may take what is given up then. */
+        int r = sandbox_restrict_files(paths, ARRAY_SIZE(paths));
 
-        if (r == 0)
-                r = sandbox_restrict_files(paths, ARRAY_SIZE(paths));
         if (r == 0 || sandbox_is_lacking(r))
+                r = sandbox_keep_capabilities(UINT64_C(1) << CAP_KILL); /* for a machine of another user */
+        if (r == 0)
                 r = sandbox_allow_calls(calls, ARRAY_SIZE(calls));
         return sandbox_is_lacking(r) ? 0 : r;
 }
