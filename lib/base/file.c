@@ -197,7 +197,8 @@ int file_unnamed(const char *folder, int *ret_fd, struct error *err)
                 int r = open_named(folder, &fd);
                 if (r < 0) {
                         error_errno(err, -r, "%s: cannot make a temporary file", folder);
-                        error_hint(err, "set TMPDIR to a folder with room");
+                        if (r != -EMFILE && r != -ENFILE)
+                                error_hint(err, "set TMPDIR to a folder with room");
                         return r;
                 }
         }

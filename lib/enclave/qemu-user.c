@@ -17,35 +17,38 @@
 #define UNUSED_FIRST UINT32_C(0x70000000)
 #define UNUSED_MASK  UINT32_C(0x0fffffff)
 
-/* Whether this user namespace knows the id; `map` is its uid_map or gid_map. */
-static bool is_mapped(const char *map, uint32_t id)
+/* 0 where this user namespace knows the id, else -ENOENT, or why that can't be told; `map` is its uid_map or
+ * gid_map. */
+static int check_mapped(const char *map, uint32_t id)
 {
         char first_text[16], outside[16], count_text[16];
         uint64_t first, count;
         bool found = false;
-        FILE *file = fopen(map, "re");
+        cleanup_file FILE *file = fopen(map, "re");
 
-        while (file && !found && fscanf(file, "%15s %15s %15s", first_text, outside, count_text) == 3)
+        if (!file)
+                return -errno;
+        while (!found && fscanf(file, "%15s %15s %15s", first_text, outside, count_text) == 3)
                 found = parse_u64(first_text, UINT32_MAX, &first) &&
                         parse_u64(count_text, UINT32_MAX, &count) && id >= first && id - first < count;
-        if (file)
-                fclose(file);
-        return found;
+        return found ? 0 : -ENOENT;
 }
 
-/* An id that no other process has. False where this namespace has none to give. */
-static bool choose_unused(struct qemu_user *user)
+/* An id that no other process has. -ENOENT where this namespace has none to give. */
+static int choose_unused(struct qemu_user *user)
 {
         uint32_t random;
+        int r;
 
         if (getrandom(&random, sizeof(random), 0) != sizeof(random))
-                return false;
+                return -EIO;
         uint32_t id = UNUSED_FIRST | (random & UNUSED_MASK);
-        if (!is_mapped("/proc/self/uid_map", id) || !is_mapped("/proc/self/gid_map", id))
-                return false;
+        if ((r = check_mapped("/proc/self/uid_map", id)) < 0 ||
+            (r = check_mapped("/proc/self/gid_map", id)) < 0)
+                return r;
         user->uid = id;
         user->gid = id;
-        return true;
+        return 0;
 }
 
 /* Looks one up by name. False where there is none. */
@@ -65,8 +68,11 @@ int qemu_user_choose(struct qemu_user *ret_user, struct error *err)
 {
         struct qemu_user user = {.uid = (uid_t)-1, .gid = (gid_t)-1};
         struct stat kvm;
+        int r = geteuid() == 0 ? choose_unused(&user) : 0;
 
-        if (geteuid() == 0 && !choose_unused(&user) && !look_up("coffer", &user) && !look_up("nobody", &user))
+        if (r < 0 && r != -ENOENT)
+                return error_errno(err, -r, "choose a user to run QEMU as");
+        if (r == -ENOENT && !look_up("coffer", &user) && !look_up("nobody", &user))
                 return error_set(err, -ENOENT,
                                  "there is no user to run QEMU as, instead of root; make one with the "
                                  "name coffer");

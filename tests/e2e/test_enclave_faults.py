@@ -245,3 +245,17 @@ def test_limit_that_is_reached_is_told_and_leaves_nothing(qt, sleeper, name, amo
     assert (process.returncode, out) == (1, ""), (out, err)
     assert all(word in err for word in words), err
     qt.nothing_is_left()
+
+
+def test_descriptors_that_run_out_are_told_wherever_that_is(qt, sleeper):
+    """In qt, in the supervisor as it is told, as it begins, as it starts QEMU."""
+    for amount in range(4, 100):
+        process = qt.start_process("start", "--eif", sleeper, "--mem", 256, "--cpus", 1,
+                                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (amount, amount)))
+        _, err = process.communicate(timeout=120)
+        if process.returncode == 0:
+            break
+        assert "Too many open files" in err, f"{amount}: {err}"
+    assert 20 < amount < 99
+    qt.ok("stop", "--all")
+    qt.nothing_is_left()
