@@ -66,7 +66,9 @@ def test_exit_status(docker, command, status):
 
 @pytest.mark.parametrize("signal_name, status", [("KILL", 137), ("TERM", 143), ("HUP", 129), ("USR1", 138)])
 def test_exit_status_of_a_container_that_a_signal_ends(docker, signal_name, status):
-    with docker.started("--init") as box:
+    with docker.started("--init", command=["sh", "-c", "echo ready; exec sleep 1000"]) as box:
+        # Before its child is there the first process has no handlers, and the kernel keeps signals from it.
+        wait_for(lambda: docker("logs", box) == "ready", "the child")
         docker("kill", "--signal", signal_name, box)
         assert docker("wait", box) == str(status)
 
@@ -101,8 +103,9 @@ def test_host_and_domain_name(docker):
 
 
 def test_init_reaps_and_forwards(docker):
-    with docker.started("--init", command=["sh", "-c", "trap 'exit 7' TERM; (sleep 0 &) ; while :; do sleep 0.1; done"]
-                        ) as box:
+    script = "trap 'exit 7' TERM; echo ready; (sleep 0 &) ; while :; do sleep 0.1; done"
+    with docker.started("--init", command=["sh", "-c", script]) as box:
+        wait_for(lambda: docker("logs", box) == "ready", "the trap")
         assert "init" in docker("exec", box, "cat", "/proc/1/cmdline")
         docker("stop", "-t", "20", box)
         assert docker("wait", box) == "7"
