@@ -25,7 +25,8 @@ FIELDS = {
     "MODULUS": (200, 4, Q1),
     "MODULUS-short": (511, 0x80, SIGNATURE + "MODULUS is no number of 3072 bits"),
     "EXPONENT": (512, 4, FORM + "EXPONENT is not"),
-    "SIGNATURE": (516, 4, Q1),
+    # In the middle: a turn of a low bit leaves the quotient Q1 as it is where SIGNATURE is much smaller than MODULUS.
+    "SIGNATURE": (516 + 192, 4, Q1),
     "MISCSELECT": (900, 1, SIGNED),
     "MISCSELECT-unknown": (900, 4, "MISCSELECT 0x4 has unknown bits"),
     "MISCMASK": (904, 4, SIGNED),
