@@ -6,6 +6,10 @@
  * of three feeders, each of which gives its output to emit(), where the limits are.
  *
  * ISA-L checks each member's CRC and length; libzstd each frame's checksum where it has one.
+ *
+ * A gzip member's header may come in pieces.  ISA-L keeps some of what it has read of one in the caller's
+ * header: isal_inflate() would give it a new one for each piece, whose flags are whatever the stack held.  So
+ * headers are read here, into one that lasts.
  */
 #include "lib/image/decompress.h"
 
@@ -33,6 +37,8 @@ struct decompressor {
         uint64_t input;
         uint64_t output;
         bool between;
+        bool in_header; /* of a gzip member */
+        struct isal_gzip_header header;
         struct inflate_state inflate;
         ZSTD_DStream *zstd;
         unsigned turn; /* which buffer is filled next; the sink may still read the others */
@@ -111,8 +117,19 @@ static int gzip_fault(int code, struct error *err)
 static void begin_member(struct decompressor *d)
 {
         isal_inflate_init(&d->inflate);
-        d->inflate.crc_flag = ISAL_GZIP;
+        d->inflate.crc_flag = ISAL_GZIP_NO_HDR_VER;
+        d->header = (struct isal_gzip_header){0};
+        d->in_header = true;
         d->between = false;
+}
+
+/* What is left of the member's header, as far as there is input.  Returns a code of ISA-L's. */
+static int read_header(struct decompressor *d)
+{
+        int code = isal_read_gzip_header(&d->inflate, &d->header);
+
+        d->in_header = code == ISAL_END_INPUT;
+        return code;
 }
 
 static int feed_gzip(struct decompressor *d, struct view data, struct error *err)
@@ -137,7 +154,9 @@ static int feed_gzip(struct decompressor *d, struct view data, struct error *err
                 uint8_t *buffer = d->out[d->turn];
                 s->next_out = buffer;
                 s->avail_out = OUTPUT_SIZE;
-                int code = isal_inflate(s);
+                int code = d->in_header ? read_header(d) : ISAL_DECOMP_OK;
+                if (code == ISAL_DECOMP_OK)
+                        code = isal_inflate(s);
                 if (code != ISAL_DECOMP_OK && code != ISAL_END_INPUT)
                         return gzip_fault(code, err);
                 int r = emit(d, view_of(buffer, OUTPUT_SIZE - s->avail_out), err);

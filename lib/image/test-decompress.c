@@ -120,6 +120,76 @@ static void one_and_many_members_in_pieces_of_any_size(void **state)
         }
 }
 
+/* A member of 300 bytes of plain, whose header has these of the parts that RFC 1952 (2.3) allows. */
+static void gzip_with_header(struct buf *b, bool extra, bool name, bool checked)
+{
+        static uint8_t field[] = "extra\0\xff\xfe";
+        static char text[] = "layer.tar";
+        struct isal_gzip_header header = {
+                .extra = extra ? field : NULL,
+                .extra_len = extra ? sizeof(field) : 0,
+                .extra_buf_len = extra ? sizeof(field) : 0,
+                .name = name ? text : NULL,
+                .name_buf_len = sizeof(text),
+                .comment = name ? text : NULL,
+                .comment_buf_len = sizeof(text),
+                .hcrc = checked,
+        };
+        struct isal_zstream s;
+
+        assert_int_equal(buf_reserve(b, 4096), 0);
+        isal_deflate_init(&s);
+        s.gzip_flag = IGZIP_GZIP_NO_HDR;
+        s.end_of_stream = 1;
+        s.next_out = b->p + b->n;
+        s.avail_out = 4096;
+        assert_int_equal(isal_write_gzip_header(&s, &header), COMP_OK);
+        s.next_in = plain;
+        s.avail_in = 300;
+        assert_int_equal(isal_deflate(&s), COMP_OK);
+        b->n += 4096 - s.avail_out;
+}
+
+/* Leaves `byte` where the next call's locals will be. */
+__attribute__((noinline)) static void litter_stack(int byte)
+{
+        volatile uint8_t litter[8192];
+
+        for (size_t i = 0; i < sizeof(litter); i++)
+                litter[i] = (uint8_t)byte;
+}
+
+static void assert_inflates_bytewise(struct view input, int litter)
+{
+        cleanup_buf struct buf out = buf_with_max(BUF_MAX);
+        cleanup_decompressor struct decompressor *d = NULL;
+        struct error err = {0};
+
+        assert_int_equal(decompressor_new(&no_limits, collect, &out, &d, &err), 0);
+        for (size_t i = 0; i < input.n; i++) {
+                litter_stack(litter);
+                assert_int_equal(decompressor_feed(d, view_of(input.p + i, 1), &err), 0);
+        }
+        assert_int_equal(decompressor_finish(d, &err), 0);
+        assert_int_equal(out.n, 600);
+        assert_memory_equal(out.p, plain, 300);
+        assert_memory_equal(out.p + 300, plain, 300);
+}
+
+static void a_header_in_pieces_does_not_depend_on_what_the_stack_held(void **state)
+{
+        static const int litters[] = {0, 0xff, 0x02, 0x1c};
+
+        (void)state;
+        for (unsigned parts = 0; parts < 8; parts++) {
+                cleanup_buf struct buf blob = buf_with_max(BUF_MAX);
+                gzip_with_header(&blob, parts & 1, parts & 2, parts & 4);
+                gzip_with_header(&blob, parts & 1, parts & 2, parts & 4);
+                for (size_t i = 0; i < ARRAY_SIZE(litters); i++)
+                        assert_inflates_bytewise(buf_view(&blob), litters[i]);
+        }
+}
+
 static void every_truncation_is_an_error(void **state)
 {
         (void)state;
@@ -239,6 +309,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(one_and_many_members_in_pieces_of_any_size),
+                cmocka_unit_test(a_header_in_pieces_does_not_depend_on_what_the_stack_held),
                 cmocka_unit_test(every_truncation_is_an_error),
                 cmocka_unit_test(trailing_garbage_is_an_error),
                 cmocka_unit_test(a_changed_byte_is_an_error),
