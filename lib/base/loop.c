@@ -230,23 +230,35 @@ static int run_batch(struct loop *loop, const struct epoll_event *events, int n)
         return 0;
 }
 
-int loop_run(struct loop *loop)
+static int turn(struct loop *loop, int timeout)
 {
         struct epoll_event events[LOOP_BATCH];
 
+        /* Callers may have removed sources outside of a callback. */
+        sweep_dead(loop);
+        int n = epoll_wait(loop->epoll_fd, events, LOOP_BATCH, timeout);
+        if (n < 0 && errno != EINTR)
+                return -errno;
+        int r = run_batch(loop, events, n);
+        sweep_dead(loop);
+        return r;
+}
+
+int loop_run(struct loop *loop)
+{
         loop->quit = false;
         while (!loop->quit) {
-                /* Callers may have removed sources outside of a callback. */
-                sweep_dead(loop);
-                int n = epoll_wait(loop->epoll_fd, events, LOOP_BATCH, -1);
-                if (n < 0 && errno != EINTR)
-                        return -errno;
-                int r = run_batch(loop, events, n);
-                sweep_dead(loop);
+                int r = turn(loop, -1);
                 if (r < 0)
                         return r;
         }
         return loop->quit_code;
+}
+
+int loop_turn(struct loop *loop)
+{
+        loop->quit = false;
+        return turn(loop, 0);
 }
 
 void loop_quit(struct loop *loop, int code)

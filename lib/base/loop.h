@@ -55,5 +55,8 @@ void loop_remove(struct loop_source **source);
 /* Runs until loop_quit() or a callback's error. Returns the quit code or that error. */
 int loop_run(struct loop *loop);
 
+/* Handles what is ready, without waiting for anything.  0, or a callback's error. */
+int loop_turn(struct loop *loop);
+
 /* Makes loop_run() return `code` after the current callback. */
 void loop_quit(struct loop *loop, int code);

@@ -503,6 +503,36 @@ static void timers_and_signals_reach_their_callbacks(void **state)
         assert_int_equal(loop_run(loop), SIGUSR1);
 }
 
+static int take_byte(struct loop_source *source, int fd, uint32_t events, void *user)
+{
+        char byte;
+
+        (void)source, (void)events;
+        assert_int_equal(read(fd, &byte, 1), 1);
+        ++*(int *)user;
+        return byte == '!' ? -EPIPE : 0;
+}
+
+static void a_turn_does_what_is_ready_and_waits_for_nothing(void **state)
+{
+        cleanup_loop struct loop *loop = NULL;
+        int fds[2], taken = 0;
+
+        (void)state;
+        assert_int_equal(loop_new(&loop, NULL), 0);
+        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+        assert_int_equal(loop_add_fd(loop, fds[0], EPOLLIN, take_byte, &taken, NULL, NULL), 0);
+        assert_int_equal(loop_turn(loop), 0);
+        assert_int_equal(taken, 0);
+        assert_int_equal(write(fds[1], "a!", 2), 2);
+        assert_int_equal(loop_turn(loop), 0);
+        assert_int_equal(taken, 1);
+        assert_int_equal(loop_turn(loop), -EPIPE);
+        assert_int_equal(taken, 2);
+        close(fds[0]);
+        close(fds[1]);
+}
+
 static int fail_with_pipe(struct loop_source *source, void *user)
 {
         (void)source;
@@ -714,6 +744,7 @@ int main(void)
                 cmocka_unit_test(child_does_not_outlive_its_parent),
                 cmocka_unit_test(removed_source_is_not_called_from_the_same_batch),
                 cmocka_unit_test(timers_and_signals_reach_their_callbacks),
+                cmocka_unit_test(a_turn_does_what_is_ready_and_waits_for_nothing),
                 cmocka_unit_test(callback_error_ends_the_loop),
                 cmocka_unit_test(text_of_strangers_cannot_command_a_terminal),
         };

@@ -28,20 +28,9 @@ size_t driver_transmit_at(void)
         return AREA_TRANSMIT;
 }
 
-static int end_turn(struct loop_source *source, void *user)
-{
-        (void)source;
-        loop_quit(user, 0);
-        return 0;
-}
-
 void driver_turn(struct driver *d)
 {
-        struct loop_source *timer = NULL;
-
-        assert_int_equal(loop_add_timer(d->loop, 0, end_turn, d->loop, &timer, NULL), 0);
-        assert_int_equal(loop_run(d->loop), 0);
-        loop_remove(&timer);
+        assert_int_equal(loop_turn(d->loop), 0);
 }
 
 static void on_ended(struct vsock_device *device, const struct error *why, void *user)

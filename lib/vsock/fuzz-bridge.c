@@ -41,22 +41,6 @@ static void check_lines(struct view v)
         }
 }
 
-static int end_turn(struct loop_source *source, void *user)
-{
-        (void)source;
-        loop_quit(user, 0);
-        return 0;
-}
-
-static void take_turn(struct loop *loop)
-{
-        struct loop_source *timer = NULL;
-
-        if (loop_add_timer(loop, 0, end_turn, loop, &timer, NULL) == 0)
-                (void)loop_run(loop);
-        loop_remove(&timer);
-}
-
 static void remove_folder(void)
 {
         (void)rmdir(folder);
@@ -91,11 +75,11 @@ static void feed(struct vsock_device *device, int dirfd, struct cursor *c)
                 if (what & 64)
                         fd_close_p(client);
                 if (what & 128)
-                        take_turn(device->loop);
+                        (void)loop_turn(device->loop);
         }
         for (size_t i = 0; i < CLIENTS; i++)
                 fd_close_p(&clients[i]);
-        take_turn(device->loop);
+        (void)loop_turn(device->loop);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

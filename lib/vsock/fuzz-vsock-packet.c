@@ -85,17 +85,9 @@ static void drain(struct vsock_device *device)
         }
 }
 
-static int end_turn(struct loop_source *source, void *user)
-{
-        (void)source;
-        loop_quit(user, 0);
-        return 0;
-}
-
 static void act(struct vsock_device *device, struct streams *s, uint8_t what)
 {
         char bytes[4096];
-        struct loop_source *timer = NULL;
 
         for (size_t i = 0; i < s->n; i++) {
                 if (what & 1)
@@ -107,9 +99,8 @@ static void act(struct vsock_device *device, struct streams *s, uint8_t what)
         }
         if ((what & 48) == 48 && s->n > 0)
                 close(s->fds[--s->n]);
-        if (what & 128 && loop_add_timer(device->loop, 0, end_turn, device->loop, &timer, NULL) == 0)
-                (void)loop_run(device->loop);
-        loop_remove(&timer);
+        if (what & 128)
+                (void)loop_turn(device->loop);
         drain(device);
 }
 
