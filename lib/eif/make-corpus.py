@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes the seeds of fuzz-eif: corpus/eif (accepted files and signature sections) and bad/eif (one small wrong file
-for each defect; the messages are checked in test-bad.c).  The same bytes on every run, but for the signatures."""
+for each defect; the messages are checked in test-bad.c), and those of fuzz-signed-payload.  The same bytes on every
+run, but for the signatures."""
 import datetime
 import pathlib
 import struct
@@ -88,7 +89,22 @@ def main():
         "offset-overflow": eif(PARTS, tweak=changed(0, 4, 2**64 - 1)), "section-flags": eif(PARTS, tweak=section_flags),
         "signature-empty": eif(PARTS + [(SIGNATURE, b"")]),
     }
-    for folder, files in (("corpus/eif", good), ("bad/eif", bad)):
+    zero = {"register_index": 0, "register_value": [0] * 48}
+    payload = {"zero": cbor2.dumps(zero), "other": cbor2.dumps({**zero, "register_value": [255] * 48}),
+               "value-first": cbor2.dumps(dict(reversed(zero.items())))}
+    bad_payload = {
+        "not-cbor": b"\xff", "array": cbor2.dumps([zero]), "empty-map": cbor2.dumps({}),
+        "other-register": cbor2.dumps({**zero, "register_index": 8}), "no-value": cbor2.dumps({"register_index": 0}),
+        "no-index": cbor2.dumps({"register_value": [0] * 48}), "short-value": cbor2.dumps({**zero, "register_value": [0] * 47}),
+        "long-value": cbor2.dumps({**zero, "register_value": [0] * 65}),
+        "value-as-bytes": cbor2.dumps({**zero, "register_value": bytes(48)}),
+        "value-of-large-numbers": cbor2.dumps({**zero, "register_value": [256] * 48}),
+        "unknown-key": cbor2.dumps({"register_index": 0, "x": [0] * 48}),
+        "index-twice": b"\xa2" + cbor2.dumps("register_index") + b"\0" + cbor2.dumps("register_index") + b"\0",
+        "more-behind": cbor2.dumps(zero) + b"\0",
+    }
+    for folder, files in (("corpus/eif", good), ("bad/eif", bad), ("corpus/signed-payload", payload),
+                          ("bad/signed-payload", bad_payload)):
         (HERE / folder).mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             (HERE / folder / name).write_bytes(content)
