@@ -189,12 +189,13 @@ static int read_state(int dirfd, const char *name, struct enclave_info *ret_info
         return r < 0 && r != -ENOENT ? (error_wrap(err, "%s", name), r) : r;
 }
 
-/* True while a supervisor (or a starter on its way to one) holds the entry. */
+/* True while a supervisor (or a starter on its way to one) holds the entry.  What can't be told, as when
+ * descriptors ran out, counts as held: an entry that is removed takes its enclave with it. */
 static bool entry_is_live(int entry_dirfd)
 {
         cleanup_fd int fd = openat(entry_dirfd, ENTRY_LOCK, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
-        return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+        return fd < 0 ? errno != ENOENT : flock(fd, LOCK_SH | LOCK_NB) < 0;
 }
 
 bool registry_entry_is_live(int entry_dirfd)

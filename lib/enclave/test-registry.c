@@ -18,6 +18,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -384,6 +385,40 @@ static void test_entry_that_was_retired_is_not_waited_for(void **state)
         assert_false(registry_entry_is_live(entry.dirfd));
 }
 
+/* The lowest number that a descriptor can still have. */
+static int next_descriptor(void)
+{
+        int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+        assert_true(fd >= 0);
+        close(fd);
+        return fd;
+}
+
+/* Whatever step it is that the descriptors don't suffice for. */
+static void test_look_without_descriptors_removes_nothing(void **state)
+{
+        struct fixture *f = *state;
+        cleanup_registry_entry struct registry_entry entry = reserve(f, 0, 4);
+        struct rlimit all;
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+        for (int more = 0; more < 8; more++) {
+                const struct rlimit few = {.rlim_cur = (rlim_t)next_descriptor() + (rlim_t)more,
+                                           .rlim_max = all.rlim_max};
+                cleanup_free struct enclave_info *infos = NULL;
+                struct enclave_info info;
+                size_t n;
+
+                assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+                (void)enclave_list(f->enclaves, &infos, &n, NULL);
+                (void)enclave_find(f->enclaves, 0, &info, NULL);
+                assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+                assert_true(registry_entry_is_live(entry.dirfd));
+                assert_int_equal(count_live(f), 1);
+        }
+}
+
 int main(void)
 {
 #define REGISTRY_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -395,6 +430,7 @@ int main(void)
                 REGISTRY_TEST(test_start_that_died_leaves_no_memory),
                 REGISTRY_TEST(test_entry_cut_off_before_its_state_was_written_is_cleaned),
                 REGISTRY_TEST(test_remains_of_killed_processes_are_cleaned),
+                REGISTRY_TEST(test_look_without_descriptors_removes_nothing),
                 REGISTRY_TEST(test_record_stays_until_forgotten_or_its_id_is_used),
                 REGISTRY_TEST(test_processes_that_start_at_once_get_different_ids_and_cids),
                 REGISTRY_TEST(test_folder_that_others_can_write_is_refused),
