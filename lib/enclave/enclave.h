@@ -121,7 +121,8 @@ struct enclaves; /* the registry: one per user */
 
 /* Opens the registry in `state_dir`, or in the default place where that is NULL: $COFFER_STATE_DIR, else
  * /run/coffer (root), $XDG_RUNTIME_DIR/coffer or /tmp/coffer-<uid>.  The folder is made where missing, 0700;
- * one that belongs to somebody else or that others can write is refused (-EPERM).  For enclaves_free(). */
+ * one that belongs to somebody else or that others can write is refused (-EPERM), and one whose name is not
+ * UTF-8 (-EINVAL).  For enclaves_free(). */
 int enclaves_open(const char *state_dir, struct enclaves **ret_enclaves, struct error *err);
 
 /* NULL-safe. Running enclaves stay. */

@@ -30,10 +30,11 @@ int launch_write(const struct launch *launch, int *ret_fd, struct error *err)
                           launch->init_of_others, "timeout_ms", (json_int_t)launch->timeout_ms);
         cleanup_buf struct buf text = buf_with_max(STATE_JSON_MAX);
 
-        /* The command line was checked for NULs; a path or command line that is no UTF-8 does not fit into
-         * JSON. */
+        /* The command line was checked for NULs, and the folder's name when it was opened (registry.c). */
         if (!json)
-                return error_set(err, -EINVAL, "the command line or the state folder's name is not UTF-8");
+                return error_set(err, -EINVAL,
+                                 "the image's kernel command line is not UTF-8; make the image again with "
+                                 "one that is");
         int r = state_append_line(json, &text);
         if (r < 0)
                 return error_errno(err, -r, "launch");

@@ -122,6 +122,21 @@ static int absolute_path(const char *state_dir, char **ret_path, struct error *e
         return 0;
 }
 
+/* States and what a supervisor is told are JSON, in which no other name has a place. */
+static int check_path(const char *path, struct error *err)
+{
+        cleanup_json json_t *json = json_string(path);
+        cleanup_buf struct buf shown = buf_with_max(ERROR_TEXT_MAX);
+
+        if (json)
+                return 0;
+        (void)text_append_printable(view_of_string(path), "", &shown);
+        error_set(err, -EINVAL, "%s: the name of the folder for running enclaves is not UTF-8",
+                  buf_string(&shown));
+        error_hint(err, "set COFFER_STATE_DIR to a folder whose name is");
+        return -EINVAL;
+}
+
 int enclaves_open(const char *state_dir, struct enclaves **ret_enclaves, struct error *err)
 {
         struct enclaves *enclaves = malloc(sizeof(*enclaves));
@@ -131,7 +146,7 @@ int enclaves_open(const char *state_dir, struct enclaves **ret_enclaves, struct 
                 return error_oom(err);
         *enclaves = (struct enclaves){.dirfd = -1, .live_fd = -1, .ended_fd = -1};
         if ((r = absolute_path(state_dir, &enclaves->path, err)) < 0 ||
-            (r = make_parents(enclaves->path, err)) < 0 ||
+            (r = check_path(enclaves->path, err)) < 0 || (r = make_parents(enclaves->path, err)) < 0 ||
             (r = open_own_folder(AT_FDCWD, enclaves->path, enclaves->path, &enclaves->dirfd, err)) < 0 ||
             (r = open_part(enclaves, "enclaves", &enclaves->live_fd, err)) < 0 ||
             (r = open_part(enclaves, "ended", &enclaves->ended_fd, err)) < 0) {

@@ -322,6 +322,21 @@ static void test_folder_that_cannot_be_used_is_named_in_full(void **state)
         assert_non_null(strstr(error_text(&err), "COFFER_STATE_DIR names another"));
 }
 
+static void test_folder_whose_name_is_not_utf8_is_refused_with_the_way_out(void **state)
+{
+        struct fixture *f = *state;
+        struct enclaves *enclaves = NULL;
+        struct error err = {0};
+        cleanup_free char *path = string_printf("%s/st\xe4te", f->folder);
+        struct stat st;
+
+        assert_int_equal(enclaves_open(path, &enclaves, &err), -EINVAL);
+        assert_non_null(strstr(error_text(&err), "/st\\xe4te: "));
+        assert_non_null(strstr(error_text(&err), "not UTF-8"));
+        assert_non_null(strstr(error_text(&err), "set COFFER_STATE_DIR"));
+        assert_int_equal(stat(path, &st), -1);
+}
+
 /* A supervisor that starts to listen in the entry's folder, takes one request and ends. Returns only on
  * failure. */
 static int answer_once(const char *folder)
@@ -435,6 +450,7 @@ int main(void)
                 REGISTRY_TEST(test_processes_that_start_at_once_get_different_ids_and_cids),
                 REGISTRY_TEST(test_folder_that_others_can_write_is_refused),
                 REGISTRY_TEST(test_folder_that_cannot_be_used_is_named_in_full),
+                REGISTRY_TEST(test_folder_whose_name_is_not_utf8_is_refused_with_the_way_out),
                 REGISTRY_TEST(test_supervisor_that_does_not_listen_yet_is_waited_for),
                 REGISTRY_TEST(test_entry_that_was_retired_is_not_waited_for),
         };
