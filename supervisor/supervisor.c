@@ -22,6 +22,7 @@
 #include "supervisor/leash-end.h"
 #include "supervisor/share.h"
 
+#include "lib/base/clock.h"
 #include "lib/base/fd.h"
 #include "lib/enclave/registry.h"
 
@@ -59,7 +60,8 @@ struct supervisor {
         struct loop_source *status_source;
         struct loop_source *boot_timer;
         struct loop_source *hello_timer;
-        struct loop_source *end_timer; /* then the machine is killed */
+        struct loop_source *end_timer; /* then the machine is killed: */
+        uint64_t end_at;               /* CLOCK_MONOTONIC milliseconds */
         struct loop_source *signals[3];
         bool alive;          /* a heartbeat came */
         bool greeted;        /* HELLO came */
@@ -160,9 +162,15 @@ static int on_end_timer(struct loop_source *source, void *user)
         return 0;
 }
 
-/* Kills the machine in a while, or sooner where that was to be already. */
+/* Kills the machine in a while, or sooner where that was to be already: neither a guest nor one more request
+ * to stop puts off an end. */
 static void end_machine_within(struct supervisor *s, uint64_t ms)
 {
+        uint64_t at = clock_ms() + ms;
+
+        if (s->end_timer && at >= s->end_at)
+                return;
+        s->end_at = at;
         if (s->end_timer)
                 (void)loop_set_timer(s->end_timer, ms);
         else if (loop_add_timer(s->loop, ms, on_end_timer, s, &s->end_timer, NULL) < 0)
@@ -232,8 +240,10 @@ static void request_stop(uint32_t grace_ms, void *user)
         struct supervisor *s = user;
 
         s->stop_requested = true;
-        if (s->settled)
+        if (s->settled) {
+                end_machine_within(s, grace_ms);
                 return;
+        }
         if (s->started && grace_ms > 0 && guest_shut_down(s->guest) == 0) {
                 end_machine_within(s, grace_ms);
         } else {

@@ -13,7 +13,6 @@
 
 #include <cmocka.h>
 
-#include "supervisor/descriptors.h"
 #include "supervisor/supervisor.h"
 
 #include "lib/base/clock.h"
@@ -28,12 +27,11 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 20000, FLOOD = 3 * 1024 * 1024 };
+enum { PATIENCE_MS = 20000, SOON_MS = 5000, FLOOD = 3 * 1024 * 1024 };
 
 /* ---- a machine that is none ---- */
 
@@ -201,14 +199,19 @@ static struct launch make_launch(const struct fixture *f, bool debug_mode, unsig
         return launch;
 }
 
-static void expect_done(struct fixture *f, char expected)
+static void expect_done_within(struct fixture *f, char expected, int ms)
 {
         struct pollfd fds = {.fd = f->machine_fd, .events = POLLIN};
         char done = 0;
 
-        assert_int_equal(poll(&fds, 1, PATIENCE_MS), 1);
+        assert_int_equal(poll(&fds, 1, ms), 1);
         assert_int_equal(read(f->machine_fd, &done, 1), 1);
         assert_int_equal(done, expected);
+}
+
+static void expect_done(struct fixture *f, char expected)
+{
+        expect_done_within(f, expected, PATIENCE_MS);
 }
 
 enum init {
@@ -389,6 +392,11 @@ static int stop_soon(struct enclaves *enclaves)
         return enclave_stop(enclaves, 0, 50, NULL) < 0;
 }
 
+static int stop_in_a_second(struct enclaves *enclaves)
+{
+        return enclave_stop(enclaves, 0, 1000, NULL) < 0;
+}
+
 static int wait_for_137(struct enclaves *enclaves)
 {
         struct enclave_info info;
@@ -548,6 +556,20 @@ static void test_an_enclave_ends_with_its_leash(void **state)
         finish(f);
 }
 
+/* Its init has said how the workload ended, and then doesn't end the machine. */
+static void test_an_enclave_that_is_over_ends_with_its_leash_too(void **state)
+{
+        struct fixture *f = start_with(INIT_LEASHED, false, PATIENCE_MS);
+
+        (void)state;
+        say_started(f);
+        say(f, (struct guest_message){.type = GUEST_EXITED, .status = 7});
+        expect_hang_up(f);
+        fd_close_p(&f->leash_fd);
+        expect_done_within(f, DONE_KILL, SOON_MS);
+        finish(f);
+}
+
 static void test_stop_is_hard_after_the_grace_period(void **state)
 {
         struct fixture *f = start(false, PATIENCE_MS);
@@ -559,6 +581,23 @@ static void test_stop_is_hard_after_the_grace_period(void **state)
         pid_t client = in_background(f, stop_soon);
         expect_done(f, DONE_KILL);
         assert_int_equal(result_of(waiter), 0);
+        finish(f);
+        assert_int_equal(result_of(client), 0);
+}
+
+/* As by a script that asks every few seconds whether it has ended yet. */
+static void test_stop_that_is_asked_for_again_puts_off_no_end(void **state)
+{
+        struct fixture *f = start(false, PATIENCE_MS);
+        uint8_t frame[GUEST_HEADER_SIZE];
+
+        (void)state;
+        say_started(f);
+        assert_int_equal(starters_answer(f).code, 0);
+        pid_t client = in_background(f, stop_in_a_second);
+        assert_int_equal(fd_read_full(f->init_fd, frame, sizeof(frame)), 0);
+        assert_int_equal(kill(f->pid, SIGTERM), 0);
+        expect_done_within(f, DONE_KILL, SOON_MS);
         finish(f);
         assert_int_equal(result_of(client), 0);
 }
@@ -833,11 +872,7 @@ static void test_end_that_is_told_again_and_again_buys_no_time(void **state)
         /* All at once: the second greeting has the machine killed, and what stands behind it changes
          * nothing. */
         assert_int_equal(fd_write_full(f->init_fd, b.p, b.n), 0);
-        char done;
-        struct pollfd fds = {.fd = f->machine_fd, .events = POLLIN};
-        assert_int_equal(poll(&fds, 1, 5000), 1);
-        assert_int_equal(read(f->machine_fd, &done, 1), 1);
-        assert_int_equal(done, DONE_KILL);
+        expect_done_within(f, DONE_KILL, SOON_MS);
         assert_non_null(strstr(starters_answer(f).text, "make the image again"));
         finish(f);
 }
@@ -895,38 +930,6 @@ static void test_only_the_first_control_channel_counts(void **state)
         loop_free(channel.loop);
 }
 
-/* In a process of its own, with these limits. */
-static size_t vsock_share(rlim_t soft, rlim_t hard)
-{
-        size_t share = 0;
-        int fds[2], status;
-
-        make_pair(fds);
-        pid_t pid = fork();
-        assert_true(pid >= 0);
-        if (pid == 0) {
-                const struct rlimit limit = {.rlim_cur = soft, .rlim_max = hard};
-                if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-                        _exit(1);
-                share = descriptors_for_vsock();
-                _exit(fd_write_full(fds[1], &share, sizeof(share)) < 0);
-        }
-        close(fds[1]);
-        assert_int_equal(fd_read_full(fds[0], &share, sizeof(share)), 0);
-        close(fds[0]);
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        return share;
-}
-
-static void test_connections_of_a_guest_leave_descriptors_to_stop_it(void **state)
-{
-        (void)state;
-        assert_int_equal(vsock_share(1024, 1024), 1024 - 256);
-        assert_int_equal(vsock_share(512, 1024), 1024 - 256);
-        assert_int_equal(vsock_share(1024, 8192), 4096);
-        assert_int_equal(vsock_share(64, 64), 1);
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -937,7 +940,9 @@ int main(void)
                 cmocka_unit_test(test_stop_asks_the_workload_first_and_leaves_no_record),
                 cmocka_unit_test(test_a_leash_carries_signals_and_the_end_and_leaves_no_record),
                 cmocka_unit_test(test_an_enclave_ends_with_its_leash),
+                cmocka_unit_test(test_an_enclave_that_is_over_ends_with_its_leash_too),
                 cmocka_unit_test(test_stop_is_hard_after_the_grace_period),
+                cmocka_unit_test(test_stop_that_is_asked_for_again_puts_off_no_end),
                 cmocka_unit_test(test_stop_during_the_boot_ends_it_at_once),
                 cmocka_unit_test(test_machine_that_dies_is_a_failure_with_its_reason),
                 cmocka_unit_test(test_machine_that_dies_while_booting_shows_its_console_in_debug_mode),
@@ -956,7 +961,6 @@ int main(void)
                 cmocka_unit_test(test_flood_ends_though_its_reader_does_not_read),
                 cmocka_unit_test(test_end_that_is_told_again_and_again_buys_no_time),
                 cmocka_unit_test(test_only_the_first_control_channel_counts),
-                cmocka_unit_test(test_connections_of_a_guest_leave_descriptors_to_stop_it),
         };
         struct sigaction ignore = {.sa_handler = SIG_IGN};
         (void)sigaction(SIGPIPE, &ignore, NULL);
