@@ -6,6 +6,8 @@
  * oldest byte; it has a position of its own and is served as fast as it reads, and never waited for.  A
  * client that sends nonsense, or that isn't our user or root, is told so and dropped.
  *
+ * There is always room for a request to stop: not all may wait, and who says nothing gives way to who comes.
+ *
  * Where the socket's file is deleted, as a session's runtime folder is at its end, nobody could see or stop
  * the enclave any more: that counts as a request to stop it.
  */
@@ -19,7 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CLIENTS_MAX = 64, FLUSH_SECONDS = 2 };
+enum { CLIENTS_MAX = 64, WAITERS_MAX = CLIENTS_MAX - 8, FLUSH_SECONDS = 2 };
 
 enum client_role {
         CLIENT_NONE, /* a free slot */
@@ -31,6 +33,7 @@ enum client_role {
 struct client {
         struct clients *clients;
         enum client_role role;
+        uint64_t number; /* the smaller, the longer it is here */
         int fd;
         struct loop_source *source;
         struct buf input;
@@ -45,6 +48,7 @@ struct clients {
         struct loop_source *source;
         int watch_fd; /* inotify; -1 where there is none */
         struct loop_source *watch;
+        uint64_t came; /* clients, so far */
         struct client all[CLIENTS_MAX];
 };
 
@@ -65,13 +69,18 @@ static void append_reply(struct buf *b, int code, const char *text)
         (void)control_append_reply(&reply, b);
 }
 
-static void refuse(struct client *client, int code, const char *text)
+static void send_refusal(int fd, int code, const char *text)
 {
         cleanup_buf struct buf line = buf_with_max(CONTROL_LINE_MAX);
 
         append_reply(&line, code, text);
         if (line.n > 0)
-                (void)!send(client->fd, line.p, line.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+                (void)!send(fd, line.p, line.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void refuse(struct client *client, int code, const char *text)
+{
+        send_refusal(client->fd, code, text);
         drop(client);
 }
 
@@ -142,8 +151,15 @@ static void serve_stop(struct client *client, const struct control_request *requ
 
 static void serve_wait(struct client *client, const struct control_request *request)
 {
+        size_t waiting = 0;
+
         (void)request;
-        client->role = CLIENT_WAITS;
+        for (size_t i = 0; i < CLIENTS_MAX; i++)
+                waiting += client->clients->all[i].role == CLIENT_WAITS;
+        if (waiting >= WAITERS_MAX)
+                refuse(client, -EBUSY, "as many as can already wait for its end");
+        else
+                client->role = CLIENT_WAITS;
 }
 
 static void serve_console(struct client *client, const struct control_request *request)
@@ -228,27 +244,40 @@ static bool is_trusted(int fd)
                (peer.uid == geteuid() || peer.uid == 0);
 }
 
-static struct client *free_slot(struct clients *clients)
+/* A free slot, or one that is taken from whoever has been silent longest; NULL where all others wait. */
+static struct client *find_slot(struct clients *clients)
 {
+        struct client *silent = NULL;
+
         for (size_t i = 0; i < CLIENTS_MAX; i++) {
-                if (clients->all[i].role == CLIENT_NONE)
-                        return &clients->all[i];
+                struct client *client = &clients->all[i];
+                if (client->role == CLIENT_NONE)
+                        return client;
+                if (client->role == CLIENT_ASKS && (!silent || client->number < silent->number))
+                        silent = client;
         }
-        return NULL;
+        if (silent)
+                refuse(silent, -ETIMEDOUT, "it said nothing while others came");
+        return silent;
 }
 
 static int on_connection(struct loop_source *source, int listen_fd, uint32_t events, void *user)
 {
         struct clients *clients = user;
         cleanup_fd int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
-        struct client *client = free_slot(clients);
 
         (void)source;
         (void)events;
-        if (fd < 0 || !client || !is_trusted(fd))
+        if (fd < 0 || !is_trusted(fd))
                 return 0;
+        struct client *client = find_slot(clients);
+        if (!client) {
+                send_refusal(fd, -EBUSY, "its supervisor has as many clients as it can serve; try again");
+                return 0;
+        }
         *client = (struct client){
                 .clients = clients,
+                .number = clients->came++,
                 .fd = -1,
                 .input = buf_with_max((size_t)2 * CONTROL_REQUEST_MAX),
                 .output = buf_with_max(CONTROL_LINE_MAX),

@@ -8,7 +8,8 @@
  * else (SO_PEERCRED).
  *
  *     {"op":"stop","grace_ms":10000}   replied to when nothing is left of the enclave
- *     {"op":"wait"}                    replied to when the enclave has ended; "enclave" in the reply says how
+ *     {"op":"wait"}                    replied to when the enclave has ended; "enclave" in the reply tells
+ *                                      how; -EBUSY where more could keep others from stopping it
  *     {"op":"console"}                 replied to at once
  *
  * A reply is {"code":0} or {"code":-16,"text":"..."}, with "enclave" (state.h) where there is one to tell of.

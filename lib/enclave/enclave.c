@@ -28,6 +28,7 @@ enum {
         CONNECT_MS = 15 * 1000,
         LISTEN_MS = 15 * 1000, /* from an entry to its supervisor's socket */
         LISTEN_STEP_MS = 10,
+        GONE_MS = 2 * 1000, /* from a socket's end to its supervisor's */
 };
 
 /* ---- one request, one reply ---- */
@@ -94,8 +95,8 @@ static int ask(int dirfd, const struct control_request *request, int cancel_fd, 
                 return r;
         if ((r = control_append_request(request, &line)) < 0)
                 return error_errno(err, -r, "control socket");
-        if (send(fd, line.p, line.n, MSG_NOSIGNAL) != (ssize_t)line.n)
-                return error_set(err, -ESTALE, "the supervisor does not listen");
+        /* One that has hung up already may have said why. */
+        (void)!send(fd, line.p, line.n, MSG_NOSIGNAL);
         if ((r = read_reply(fd, cancel_fd, timeout_ms, ret_reply, err)) < 0)
                 return r;
         if (ret_reply->code < 0)
@@ -144,6 +145,21 @@ static int forget_ended(struct enclaves *enclaves, uint32_t id, struct error *er
         return r == -ENOENT ? 0 : r;
 }
 
+/* A supervisor that hung up instead of answering has ended as a rule, but one that goes on has stopped
+ * nothing. */
+static int expect_end(int dirfd, uint32_t id, struct error *err)
+{
+        for (int waited = 0; registry_entry_is_live(dirfd); waited += LISTEN_STEP_MS) {
+                if (waited >= GONE_MS)
+                        return error_set(err, -EIO,
+                                         "enclave %" PRIu32 " still runs: its supervisor hung up instead of "
+                                         "answering; try again",
+                                         id);
+                (void)poll(NULL, 0, LISTEN_STEP_MS);
+        }
+        return 0;
+}
+
 int enclave_stop(struct enclaves *enclaves, uint32_t id, unsigned grace_ms, struct error *err)
 {
         struct control_request request = {.op = CONTROL_STOP, .grace_ms = grace_ms};
@@ -162,8 +178,10 @@ int enclave_stop(struct enclaves *enclaves, uint32_t id, unsigned grace_ms, stru
         r = ask(dirfd, &request, -1, (int)grace_ms + REPLY_SLACK_MS, &fd, &reply, err);
         name_process(fd, &pidfd);
         wait_for_process(r == 0 || r == -ESTALE ? pidfd : -1);
-        if (r == -ESTALE)
-                return forget_ended(enclaves, id, err);
+        if (r == -ESTALE) {
+                r = expect_end(dirfd, id, err);
+                return r < 0 ? r : forget_ended(enclaves, id, err);
+        }
         if (r < 0)
                 error_wrap(err, "enclave %" PRIu32, id);
         return r;

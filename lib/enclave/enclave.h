@@ -147,12 +147,14 @@ int enclave_list(struct enclaves *enclaves, struct enclave_info **ret_infos, siz
 int enclave_find(struct enclaves *enclaves, uint32_t id, struct enclave_info *ret_info, struct error *err);
 
 /* Asks the workload to end (the image's StopSignal) and ends the machine when it has, or after `grace_ms`
- * milliseconds.  Returns when nothing of it is left.  For an enclave that has ended by itself, forgets the
- * record. -ENOENT where there is neither. */
+ * milliseconds; asking again puts that off no more.  Returns when nothing of it is left.  For an enclave that
+ * has ended by itself, forgets the record.  -ENOENT where there is neither; -EIO where its supervisor hung up
+ * and lives on. */
 int enclave_stop(struct enclaves *enclaves, uint32_t id, unsigned grace_ms, struct error *err);
 
 /* Waits until the enclave has ended, by itself or by others, and tells how: *ret_info has EXITED or FAILED.
- * -ENOENT; -ECANCELED as soon as cancel_fd (or -1) becomes readable. */
+ * -ENOENT; -ECANCELED as soon as cancel_fd (or -1) becomes readable; -EBUSY where as many as can do wait
+ * already. */
 int enclave_wait(struct enclaves *enclaves, uint32_t id, int cancel_fd, struct enclave_info *ret_info,
                  struct error *err);
 

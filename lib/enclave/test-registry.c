@@ -358,6 +358,18 @@ static int answer_once(const char *folder)
         return write(client, line.p, line.n) != (ssize_t)line.n;
 }
 
+/* As answer_once(), of one that hangs up on a client and goes on. */
+static int hang_up_once(const char *folder)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", folder, CONTROL_SOCKET);
+        if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1) < 0)
+                return 1;
+        return close(accept(fd, NULL, NULL));
+}
+
 static int status_of(pid_t pid)
 {
         int status = -1;
@@ -388,6 +400,26 @@ static void test_supervisor_that_does_not_listen_yet_is_waited_for(void **state)
                 _exit(answer_once(folder));
         assert_int_equal(status_of(supervisor), 0);
         assert_int_equal(status_of(stopper), 0);
+}
+
+static void test_stop_that_is_not_answered_is_no_success_while_the_supervisor_lives(void **state)
+{
+        struct fixture *f = *state;
+        cleanup_registry_entry struct registry_entry entry = reserve(f, 0, 4);
+        cleanup_free char *folder = string_printf("%s/enclaves/0", f->path);
+        struct enclave_info info = sample();
+        struct error err = {0};
+
+        info.pid = 0;
+        info.cid = entry.cid;
+        assert_int_equal(registry_publish(entry.dirfd, &info, NULL), 0);
+        pid_t supervisor = fork();
+        if (supervisor == 0)
+                _exit(hang_up_once(folder));
+        assert_int_equal(enclave_stop(f->enclaves, 0, 0, &err), -EIO);
+        assert_non_null(strstr(error_text(&err), "enclave 0 still runs"));
+        assert_int_equal(status_of(supervisor), 0);
+        assert_int_equal(count_live(f), 1);
 }
 
 static void test_entry_that_was_retired_is_not_waited_for(void **state)
@@ -452,6 +484,7 @@ int main(void)
                 REGISTRY_TEST(test_folder_that_cannot_be_used_is_named_in_full),
                 REGISTRY_TEST(test_folder_whose_name_is_not_utf8_is_refused_with_the_way_out),
                 REGISTRY_TEST(test_supervisor_that_does_not_listen_yet_is_waited_for),
+                REGISTRY_TEST(test_stop_that_is_not_answered_is_no_success_while_the_supervisor_lives),
                 REGISTRY_TEST(test_entry_that_was_retired_is_not_waited_for),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
