@@ -7,6 +7,7 @@
  * enclave-init listens on the vsock ports that the image exposes and connects each to the same TCP port on
  * its loopback.
  */
+#include "lib/base/clock.h"
 #include "lib/base/fd.h"
 #include "lib/base/loop.h"
 #include "lib/enclave/enclave.h"
@@ -31,6 +32,13 @@
 
 enum { ARG_ENCLAVE_ID, ARGS };
 
+enum {
+        PAUSE_MS = 200,            /* where no more can be accepted */
+        TELL_AGAIN_MS = 60 * 1000, /* of that */
+};
+
+enum { LOST = 1 }; /* the loop ended because nobody can tell whether the enclave has */
+
 struct forward;
 
 struct listener {
@@ -51,8 +59,11 @@ struct forward {
         char endpoint_name[32];
         struct listener *listeners;
         size_t n_listeners;
-        bool full;    /* out of descriptors: not accepting until a connection ends */
-        int ended_fd; /* becomes readable when the enclave has ended */
+        struct loop_source *resume; /* timer, running while nothing is accepted for want of descriptors */
+        uint64_t told_at;           /* of that; CLOCK_MONOTONIC milliseconds, 0: never */
+        int ended_fd;               /* becomes readable when the enclave has ended, or ... */
+        int lost;                   /* ... then negative: nobody can tell whether it has */
+        struct error why_lost;
 };
 
 /* The process ends while threads may still look at it. */
@@ -60,18 +71,32 @@ static struct forward forward;
 
 static void listen_for_more(struct forward *f, uint32_t events)
 {
-        f->full = events == 0;
         for (size_t i = 0; i < f->n_listeners; i++)
                 if (f->listeners[i].source)
                         loop_set_events(f->listeners[i].source, events);
 }
 
-static void on_relay_ended(void *user)
+static int on_resume(struct loop_source *source, void *user)
 {
-        struct forward *f = user;
+        (void)source;
+        listen_for_more(user, EPOLLIN);
+        return 0;
+}
 
-        if (f->full)
-                listen_for_more(f, EPOLLIN);
+/* Out of descriptors, or of memory for them.  Clients wait in the backlog a while; those that are being
+ * connected may have all there are, so that no end of a relay can be waited for. */
+static void pause_accepting(struct forward *f, int errnum)
+{
+        uint64_t now = clock_ms();
+
+        /* As often as clients like would fill somebody's disk. */
+        if (f->told_at == 0 || now - f->told_at >= TELL_AGAIN_MS) {
+                log_warning(&f->qt->log, "no more connections at once than %zu: %s", f->relays.n,
+                            strerror(errnum));
+                f->told_at = now;
+        }
+        if (loop_set_timer(f->resume, PAUSE_MS) == 0)
+                listen_for_more(f, 0);
 }
 
 static int on_client(struct loop_source *source, int fd, uint32_t events, void *user)
@@ -83,12 +108,8 @@ static int on_client(struct loop_source *source, int fd, uint32_t events, void *
         (void)source;
         (void)events;
         if (client < 0) {
-                if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                        log_warning(&f->qt->log, "no more connections at once than %zu: %s", f->relays.n,
-                                    strerror(errno));
-                        if (f->relays.n > 0)
-                                listen_for_more(f, 0);
-                }
+                if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                        pause_accepting(f, errno);
                 return 0;
         }
         setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
@@ -109,7 +130,6 @@ static int on_connected(struct loop_source *source, int fd, uint32_t events, voi
                 if (connection->guest < 0) {
                         log_info(&f->qt->log, "%s", error_text(&connection->err));
                         fd_close_p(&connection->client);
-                        on_relay_ended(f);
                 } else if (relay_add(&f->relays, connection->client, connection->guest, &err) < 0) {
                         log_warning(&f->qt->log, "%s", error_text(&err));
                 }
@@ -134,9 +154,9 @@ static int on_enclave_ended(struct loop_source *source, int fd, uint32_t events,
         (void)source;
         (void)fd;
         (void)events;
-        if (!f->qt->quiet)
+        if (f->lost == 0 && !f->qt->quiet)
                 fprintf(stderr, "Enclave %u has ended\n", f->enclave.id);
-        loop_quit(f->loop, 0);
+        loop_quit(f->loop, f->lost < 0 ? LOST : 0);
         return 0;
 }
 
@@ -145,7 +165,9 @@ static void *wait_for_enclave(void *user)
         struct forward *f = user;
         struct enclave_info info;
 
-        (void)enclave_wait(f->enclaves, f->enclave.id, -1, &info, NULL);
+        int r = enclave_wait(f->enclaves, f->enclave.id, -1, &info, &f->why_lost);
+        /* One that was stopped leaves no record. */
+        f->lost = r == -ENOENT ? 0 : r;
         eventfd_write(f->ended_fd, 1);
         return NULL;
 }
@@ -276,6 +298,8 @@ static int watch_everything(struct forward *f, struct error *err)
         for (size_t i = 0; r == 0 && i < ARRAY_SIZE(signals); i++)
                 r = loop_add_signal(f->loop, signals[i], on_signal, f, &source, err);
         if (r == 0)
+                r = loop_add_timer(f->loop, PAUSE_MS, on_resume, f, &f->resume, err);
+        if (r == 0)
                 r = connector_new(&f->endpoint, &f->connector, err);
         if (r == 0)
                 r = loop_add_fd(f->loop, connector_fd(f->connector), EPOLLIN, on_connected, f, &source, err);
@@ -297,7 +321,7 @@ static int serve(struct forward *f, const struct cli_parsed *parsed, struct erro
 
         if (r == 0)
                 r = loop_new(&f->loop, err);
-        f->relays = (struct relays){.loop = f->loop, .ended = on_relay_ended, .user = f};
+        f->relays = (struct relays){.loop = f->loop};
         f->listeners = calloc(parsed->n_operands + 1, sizeof(*f->listeners));
         if (r == 0 && !f->listeners)
                 return error_oom(err);
@@ -312,6 +336,10 @@ static int serve(struct forward *f, const struct cli_parsed *parsed, struct erro
                 return r;
         announce(f);
         r = loop_run(f->loop);
+        if (r == LOST) {
+                *err = f->why_lost;
+                return f->lost;
+        }
         return r < 0 ? error_set(err, r, "forwarding failed: %s", strerror(-r)) : 0;
 }
 

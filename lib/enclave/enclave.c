@@ -205,8 +205,10 @@ int enclave_wait(struct enclaves *enclaves, uint32_t id, int cancel_fd, struct e
                         *ret_info = reply.info;
                         return 0;
                 }
-                if (r < 0 && r != -ESTALE)
+                if (r < 0 && r != -ESTALE) {
+                        error_wrap(err, "enclave %" PRIu32, id);
                         return r;
+                }
                 wait_for_process(pidfd);
                 r = enclave_find(enclaves, id, &info, err);
         }
