@@ -88,32 +88,86 @@ static uid_t user_of(pid_t pid)
         return 0;
 }
 
-/* Finds the locks in [start, end), in order.  The kernel names one at a time, any of them. */
-static int find_held(struct pool *pool, size_t region, off_t start, off_t end)
-{
-        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = end - start};
+/* Where is still to be looked: [start, end). */
+struct gap {
+        off_t start;
+        off_t end;
+};
 
-        if (start >= end)
+/* Finds a lock in a gap: 1, 0 where there is none, or -errno.  Of several the kernel names any. */
+static int find_one(const struct pool *pool, const struct gap *gap, struct held *ret_found)
+{
+        const off_t end = gap->end;
+        struct flock lock = {
+                .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = gap->start, .l_len = end - gap->start};
+
+        if (gap->start >= end)
                 return 0;
         if (fcntl(pool->fd, F_GETLK, &lock) < 0)
                 return -errno;
         if (lock.l_type == F_UNLCK)
                 return 0;
-        struct held found = {
-                .start = lock.l_start > start ? lock.l_start : start,
+        *ret_found = (struct held){
+                .start = lock.l_start > gap->start ? lock.l_start : gap->start,
                 .end = lock.l_len > 0 && lock.l_len < end - lock.l_start ? lock.l_start + lock.l_len : end,
                 .pid = lock.l_pid > 0 ? lock.l_pid : 0,
                 .uid = user_of(lock.l_pid),
         };
-        int r = find_held(pool, region, start, found.start);
-        if (r < 0)
-                return r;
-        if (pool->n_held[region] >= HELD_MAX)
+        return 1;
+}
+
+static int add_gap(struct gap **gaps, size_t *n, off_t start, off_t end)
+{
+        int r = array_grow(gaps, *n, sizeof(**gaps));
+
+        if (r == 0)
+                (*gaps)[(*n)++] = (struct gap){start, end};
+        return r;
+}
+
+static int add_held(struct pool *pool, size_t region, const struct held *held)
+{
+        size_t *n = &pool->n_held[region];
+
+        if (*n >= HELD_MAX)
                 return -E2BIG;
-        if (array_grow(&pool->held[region], pool->n_held[region], sizeof(*pool->held[region])) < 0)
-                return -ENOMEM;
-        pool->held[region][pool->n_held[region]++] = found;
-        return find_held(pool, region, found.end, end);
+        int r = array_grow(&pool->held[region], *n, sizeof(*held));
+        if (r == 0)
+                pool->held[region][(*n)++] = *held;
+        return r;
+}
+
+static int compare_held(const void *a, const void *b)
+{
+        off_t left = ((const struct held *)a)->start, right = ((const struct held *)b)->start;
+
+        return left < right ? -1 : left > right;
+}
+
+/* Finds the locks in a region.  Any user can lock as much as he likes, in the order that he likes, so that
+ * neither may decide how deep our stack gets. */
+static int find_held(struct pool *pool, size_t region)
+{
+        const off_t start = regions[region].start;
+        cleanup_free struct gap *gaps = NULL;
+        size_t n_gaps = 0;
+        int r = add_gap(&gaps, &n_gaps, start, start + regions[region].size);
+
+        while (r == 0 && n_gaps > 0) {
+                const struct gap gap = gaps[--n_gaps];
+                struct held found;
+                r = find_one(pool, &gap, &found);
+                if (r <= 0)
+                        continue;
+                r = add_held(pool, region, &found);
+                if (r == 0)
+                        r = add_gap(&gaps, &n_gaps, gap.start, found.start);
+                if (r == 0)
+                        r = add_gap(&gaps, &n_gaps, found.end, gap.end);
+        }
+        if (pool->n_held[region] > 1)
+                qsort(pool->held[region], pool->n_held[region], sizeof(*pool->held[region]), compare_held);
+        return r;
 }
 
 /* How much of a region is in use, by everybody or (`user` not NULL) by one. */
@@ -324,12 +378,23 @@ static int look(struct pool *pool, const char *folder, struct error *err)
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < REGIONS; i++)
-                r = find_held(pool, i, regions[i].start, regions[i].start + regions[i].size);
+                r = find_held(pool, i);
         if (r == -E2BIG)
                 return error_set(err, r,
                                  "%s: more than %d ranges of it are locked; /proc/locks names the processes",
                                  folder, HELD_MAX);
         return r < 0 ? error_errno(err, -r, "%s: cannot see its locks", folder) : 0;
+}
+
+/* What this enclave wants, out of what is left. */
+static int take_share(struct pool *pool, const char *folder, unsigned mem_mib, unsigned cpus,
+                      struct pool_share *share, struct error *err)
+{
+        int r;
+
+        if ((r = look(pool, folder, err)) < 0 || (r = check(pool, folder, mem_mib, cpus, err)) < 0)
+                return r;
+        return take_all(pool, folder, mem_mib, cpus, share, err);
 }
 
 int pool_take(const char *folder, unsigned mem_mib, unsigned cpus, struct pool_share *ret_share,
@@ -345,9 +410,13 @@ int pool_take(const char *folder, unsigned mem_mib, unsigned cpus, struct pool_s
         }
         if (pool.fd < 0)
                 return error_errno(err, errno, "%s", folder);
-        if ((r = lock_and_read(&pool, folder, err)) < 0 || (r = look(&pool, folder, err)) < 0 ||
-            (r = check(&pool, folder, mem_mib, cpus, err)) < 0 ||
-            (r = take_all(&pool, folder, mem_mib, cpus, &share, err)) < 0)
+        if ((r = lock_and_read(&pool, folder, err)) < 0)
+                return r;
+        /* Without limits a share is for those that may be set later; that others lock too much, as any user
+         * can, refuses nobody. */
+        bool limited = !limits_are_none(&pool.limits);
+        r = take_share(&pool, folder, mem_mib, cpus, &share, limited ? err : NULL);
+        if (r < 0 && limited)
                 return r;
         (void)flock(pool.fd, LOCK_UN);
         share.fd = take_fd(&pool.fd);

@@ -20,12 +20,13 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STRANGER = 54321, HOLDERS_MAX = 16 };
+enum { STRANGER = 54321, HOLDERS_MAX = 16, MANY_LOCKS = 6000, SMALL_STACK = 256 * 1024 };
 
 /* A folder with a configuration. */
 static char folder[] = "/tmp/test-pool-XXXXXX";
@@ -323,6 +324,91 @@ static void pool_without_limits_lets_start_who_keeps_it_or_not(void **state)
         end_by_kill_9(&counted);
 }
 
+/* As run_holder(), but takes what any process can that may read the folder: `n` pieces of `size` bytes, the
+ * last of them first.  Each is a lock of its own to the kernel, for each has another open folder. */
+static void run_stranger(int fd, size_t n, off_t size)
+{
+        char byte;
+
+        for (size_t i = n; i > 0; i--) {
+                struct flock lock = {.l_type = F_RDLCK,
+                                     .l_whence = SEEK_SET,
+                                     .l_start = (off_t)(2 * (i - 1)) * size,
+                                     .l_len = size};
+                if (fcntl(open(folder, O_RDONLY | O_DIRECTORY), F_OFD_SETLK, &lock) < 0)
+                        _exit(1);
+        }
+        (void)fd_write_full(fd, "r", 1);
+        (void)fd_read_full(fd, &byte, 1);
+        _exit(0);
+}
+
+static struct holder lock_as_a_stranger(size_t n, off_t size)
+{
+        struct holder holder = {0};
+        int pair[2];
+        char byte;
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        holder.pid = fork();
+        assert_true(holder.pid >= 0);
+        if (holder.pid == 0) {
+                close(pair[0]);
+                run_stranger(pair[1], n, size);
+        }
+        close(pair[1]);
+        holder.fd = pair[0];
+        assert_int_equal(fd_read_full(holder.fd, &byte, 1), 0);
+        return holder;
+}
+
+/* As many descriptors as `MANY_LOCKS` takes, or the test is skipped. */
+static void need_descriptors(void)
+{
+        struct rlimit limit;
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        limit.rlim_cur = limit.rlim_max;
+        if (limit.rlim_max < MANY_LOCKS + 100 || setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                skip();
+}
+
+static void locks_of_strangers_refuse_nobody_where_nothing_is_limited(void **state)
+{
+        (void)state;
+        configure("# no limit\n");
+        struct holder all = lock_as_a_stranger(1, INT64_C(1) << 32);
+        struct holder first = hold(100, 1);
+        assert_int_equal(first.result, 0);
+        end_by_kill_9(&all);
+        end_by_kill_9(&first);
+        need_descriptors();
+        struct holder many = lock_as_a_stranger(MANY_LOCKS, 1);
+        struct holder second = hold(100, 1);
+        assert_int_equal(second.result, 0);
+        end_by_kill_9(&many);
+        end_by_kill_9(&second);
+}
+
+static void strangers_do_not_choose_how_deep_the_stack_gets(void **state)
+{
+        struct rlimit stack;
+
+        (void)state;
+        need_descriptors();
+        configure("memory_mib = 100\n");
+        struct holder many = lock_as_a_stranger(MANY_LOCKS, 1);
+        assert_int_equal(getrlimit(RLIMIT_STACK, &stack), 0);
+        const struct rlimit small = {.rlim_cur = SMALL_STACK, .rlim_max = stack.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_STACK, &small), 0);
+        struct holder holder = hold(1, 1);
+        assert_int_equal(setrlimit(RLIMIT_STACK, &stack), 0);
+        assert_int_equal(holder.result, -E2BIG);
+        assert_non_null(strstr(holder.text, "/proc/locks names the processes"));
+        end_by_kill_9(&holder);
+        end_by_kill_9(&many);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -337,6 +423,8 @@ int main(void)
                 cmocka_unit_test(without_the_folder_there_is_no_pool),
                 cmocka_unit_test(pool_that_somebody_keeps_is_waited_for_and_told),
                 cmocka_unit_test(pool_without_limits_lets_start_who_keeps_it_or_not),
+                cmocka_unit_test(locks_of_strangers_refuse_nobody_where_nothing_is_limited),
+                cmocka_unit_test(strangers_do_not_choose_how_deep_the_stack_gets),
         };
 
         return cmocka_run_group_tests_name("pool", tests, set_up, tear_down);
