@@ -283,6 +283,29 @@ static void reading_behind_the_configuration_gives_zeros(void **state)
         tear_down(&f);
 }
 
+/* As QEMU does: the guest's own descriptor comes when the ring has run for a moment. */
+static void interrupt_before_the_guest_could_get_any_is_repeated(void **state)
+{
+        cleanup_fd int masked = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        cleanup_fd int own = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        const uint64_t index = 1;
+        eventfd_t count = 0;
+        struct fixture f;
+
+        (void)state;
+        set_up(&f);
+        give_memory(&f);
+        say(&f, VHOST_USER_SET_VRING_CALL, &index, sizeof(index), &masked, 1);
+        run_ring(&f);
+        assert_int_equal(eventfd_read(masked, &count), -1);
+        virtqueue_push(vhost_user_queue(f.session, 1), 0, 0);
+        vhost_user_signal(f.session, 1);
+        assert_int_equal(eventfd_read(masked, &count), 0);
+        say(&f, VHOST_USER_SET_VRING_CALL, &index, sizeof(index), &own, 1);
+        assert_int_equal(eventfd_read(own, &count), 0);
+        tear_down(&f);
+}
+
 /* --- what ends a session
  * ----------------------------------------------------------------------------------------- */
 
@@ -415,6 +438,7 @@ int main(void)
                 cmocka_unit_test(features_are_those_that_we_have),
                 cmocka_unit_test(legacy_driver_may_take_any_layout),
                 cmocka_unit_test(reading_behind_the_configuration_gives_zeros),
+                cmocka_unit_test(interrupt_before_the_guest_could_get_any_is_repeated),
                 cmocka_unit_test(wrong_messages_are_refused),
                 cmocka_unit_test(wrong_descriptors_are_refused),
                 cmocka_unit_test(impossible_memory_is_refused),

@@ -153,16 +153,22 @@ struct virtqueue *vhost_user_queue(struct vhost_user *s, size_t index)
         return s->rings[index].running ? &s->rings[index].queue : NULL;
 }
 
+static void interrupt(const struct vhost_user *s, size_t index)
+{
+        uint64_t one = 1;
+
+        /* EAGAIN means that the counter is full, so that the guest is told already. */
+        if (s->rings[index].call_fd >= 0 && write(s->rings[index].call_fd, &one, sizeof(one)) < 0 &&
+            errno != EAGAIN)
+                log_debug(s->log, "vsock: ring %zu: interrupt: %m", index);
+}
+
 void vhost_user_signal(struct vhost_user *s, size_t index)
 {
         struct ring *ring = &s->rings[index];
-        uint64_t one = 1;
 
-        if (!ring->running || !virtqueue_should_signal(&ring->queue) || ring->call_fd < 0)
-                return;
-        /* EAGAIN means that the counter is full, so that the guest is told already. */
-        if (write(ring->call_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-                log_debug(s->log, "vsock: ring %zu: interrupt: %m", index);
+        if (ring->running && virtqueue_should_signal(&ring->queue))
+                interrupt(s, index);
 }
 
 /* Takes the message's only descriptor for kicks or calls. */
@@ -392,6 +398,10 @@ static int on_set_vring_call(struct vhost_user *s, const struct vhost_user_messa
                 return r;
         fd_close_p(&ring->call_fd);
         ring->call_fd = fd;
+        /* QEMU lets a ring run before it puts the guest's own descriptor in place.  An interrupt that went to
+         * the one before is lost; one too many does no harm. */
+        if (ring->running)
+                interrupt(s, m->vring_fd.index);
         return 0;
 }
 
