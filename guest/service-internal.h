@@ -46,6 +46,7 @@ struct service {
         struct loop_source *source;
         struct buf in;
         struct buf out;
+        bool frames_wait; /* in `in`, as there were too many replies */
         bool is_set_up;
         bool is_over;
         bool first_came;

@@ -316,6 +316,7 @@ static void take_frames(struct service *service)
                 }
                 at += used;
         }
+        service->frames_wait = service->out.n >= OUT_FULL;
         buf_consume(&service->in, at);
         if (r < 0)
                 end(service, error_text(&err));
@@ -343,8 +344,10 @@ void service_settle(struct service *service)
         flush(service);
         if (service->is_over)
                 return;
-        uint32_t events = (service->out.n < OUT_FULL ? (uint32_t)EPOLLIN : 0) |
-                          (service->out.n > 0 ? (uint32_t)EPOLLOUT : 0);
+        /* For frames that are here already no event comes but that there is room for replies. */
+        bool writes = service->out.n > 0 || service->frames_wait;
+        uint32_t events =
+                (service->out.n < OUT_FULL ? (uint32_t)EPOLLIN : 0) | (writes ? (uint32_t)EPOLLOUT : 0);
         loop_set_events(service->source, events);
 }
 

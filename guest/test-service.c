@@ -189,12 +189,18 @@ static void grant(struct parent *p, uint32_t process, enum service_stream stream
         send_frame(p, &frame);
 }
 
+/* What the guest's end of the connection takes at once, which is root's to say; 0: as much as usual. */
+static int connection_room;
+
 static void connect_parent(struct parent *p)
 {
         int ends[2];
 
         *p = (struct parent){.in = buf_with_max(INPUT_MAX)};
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+        if (connection_room > 0 &&
+            setsockopt(ends[1], SOL_SOCKET, SO_SNDBUFFORCE, &connection_room, sizeof(connection_room)) < 0)
+                skip();
         p->fd = ends[0];
         p->pid = fork();
         assert_true(p->pid >= 0);
@@ -541,6 +547,30 @@ static void test_who_takes_no_more_is_told(void **state)
         finish(&p, 2);
 }
 
+/* A connection that takes all at once; else the kernel asks for the rest in time by itself. */
+static void test_many_requests_at_once_are_all_answered(void **state)
+{
+        enum { REQUESTS = 7000, ROOM = 8 << 20 };
+        const struct service_frame request = {.type = SERVICE_CREATE, .process = 1};
+        cleanup_buf struct buf all = buf_with_max((size_t)REQUESTS * SERVICE_HEADER_SIZE);
+        struct parent p;
+        int status;
+
+        (void)state;
+        connection_room = ROOM;
+        begin(&p);
+        connection_room = 0;
+        for (int i = 0; i < REQUESTS; i++)
+                assert_int_equal(service_frame_encode(&request, &all), 0);
+        assert_int_equal(kill(p.pid, SIGSTOP), 0);
+        assert_int_equal(waitpid(p.pid, &status, WUNTRACED), p.pid);
+        assert_int_equal(fd_write_full(p.fd, all.p, all.n), 0);
+        assert_int_equal(kill(p.pid, SIGCONT), 0);
+        for (int i = 0; i < REQUESTS; i++)
+                expect(&p, SERVICE_FAILED, 1);
+        finish(&p, 2);
+}
+
 static void test_attributes_are_the_processs(void **state)
 {
         cleanup_service_process struct service_process process;
@@ -601,6 +631,7 @@ int main(void)
                 cmocka_unit_test(test_why_something_failed_is_told),
                 cmocka_unit_test(test_a_parent_that_breaks_the_rules_ends_the_service),
                 cmocka_unit_test(test_who_takes_no_more_is_told),
+                cmocka_unit_test(test_many_requests_at_once_are_all_answered),
                 cmocka_unit_test(test_attributes_are_the_processs),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
