@@ -404,8 +404,9 @@ size_t connection_may_send(struct connection *c)
 
 void connection_did_read(struct connection *c, ssize_t n, bool drained)
 {
-        /* What is written from now on is a new event; an end that was told of before is none. */
-        if (n > 0 && drained && !c->ends)
+        /* What is written from now on is a new event; an end that was told of before is none, nor is what an
+         * urgent byte hid. */
+        if (n > 0 && drained && !c->ends && !c->urgent)
                 c->readable = false;
         if (n > 0 || n == -EINTR)
                 return;
@@ -441,6 +442,8 @@ static int on_events(struct loop_source *source, int fd, uint32_t events, void *
                 c->hung_up = true;
         if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))
                 c->ends = true;
+        if (events & EPOLLPRI)
+                c->urgent = true;
         if (events & EPOLLOUT)
                 c->writable = true;
         if (events & (EPOLLIN | EPOLLRDHUP))
@@ -475,8 +478,8 @@ int connection_attach(struct connection *c, int fd, struct error *err)
         fit_to_promise(c, fd);
         /* Edge-triggered, so that a stream which waits for the guest's credit costs nothing, hung up or
          * not. */
-        int r = loop_add_fd(c->device->loop, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_events, c,
-                            &c->source, err);
+        int r = loop_add_fd(c->device->loop, fd, EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                            on_events, c, &c->source, err);
 
         if (r == 0)
                 c->fd = fd;

@@ -81,6 +81,7 @@ struct connection {
         bool writable;
         bool hung_up;
         bool ends;     /* nothing more will be written at the other end: the end can be read */
+        bool urgent;   /* urgent bytes came: reads stop short at each, whatever is behind it */
         bool discards; /* the parent's side takes no more: what the guest sends is dropped */
 
         unsigned pending;

@@ -171,6 +171,28 @@ static void one_read_fills_many_buffers_in_order(void **state)
         close_stream(&d, &o);
 }
 
+/* A read stops short at an urgent byte, and what is behind it is told of by no further event. */
+static void bytes_behind_an_urgent_one_are_not_forgotten(void **state)
+{
+        struct driver d;
+        struct outcome o = open_stream(&d);
+        uint8_t got[2 * DRIVER_BUFFER];
+        size_t n = 0;
+
+        (void)state;
+        assert_int_equal(write(o.fd, "before", 6), 6);
+        if (send(o.fd, "!", 1, MSG_OOB) != 1)
+                skip(); /* a kernel without */
+        assert_int_equal(write(o.fd, "behind", 6), 6);
+        while (n < 12) {
+                struct vsock_packet_header header = driver_receive(&d, got + n);
+                assert_int_equal(header.op, VSOCK_OP_RW);
+                n += header.len;
+        }
+        assert_memory_equal(got, "beforebehind", 12);
+        close_stream(&d, &o);
+}
+
 static void guest_is_answered_from_the_cid_it_dialled(void **state)
 {
         struct driver d;
@@ -649,6 +671,7 @@ int main(void)
                 cmocka_unit_test(data_passes_both_ways),
                 cmocka_unit_test(header_may_be_split_over_descriptors),
                 cmocka_unit_test(one_read_fills_many_buffers_in_order),
+                cmocka_unit_test(bytes_behind_an_urgent_one_are_not_forgotten),
                 cmocka_unit_test(guest_is_answered_from_the_cid_it_dialled),
                 cmocka_unit_test(nobody_listening_refuses_the_guest),
                 cmocka_unit_test(slow_reader_gets_all_that_was_promised_room),
