@@ -21,7 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Made once, kept to the end. */
 static const struct stranger *the_stranger(void)
 {
-        static const struct test_keys_spec spec = {.group = "P-256", .not_before = 0, .not_after = 2 * NOW};
+        static const struct test_keys_spec spec = {
+                .group = "P-256", .not_before = 0, .not_after = INT64_C(2) * NOW};
         static struct stranger s;
         cleanup_test_keys struct test_keys keys = {0};
 
@@ -37,10 +38,10 @@ static const struct stranger *the_stranger(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         const struct stranger *stranger = the_stranger();
-        const struct digest zero = {.algorithm = HASH_SHA384}, other = {.algorithm = HASH_SHA384, .bytes = {1}};
-        struct eif_signature signature = {.certificate = stranger->certificate,
-                                          .message = buf_with_max(MESSAGE_MAX),
-                                          .n = 1};
+        const struct digest zero = {.algorithm = HASH_SHA384};
+        const struct digest other = {.algorithm = HASH_SHA384, .bytes = {1}};
+        struct eif_signature signature = {
+                .certificate = stranger->certificate, .message = buf_with_max(MESSAGE_MAX), .n = 1};
         struct error err = {0};
 
         if (cose_sign1_sign(stranger->key, view_of(data, size), &signature.message, &err) < 0)

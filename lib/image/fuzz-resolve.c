@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz-resolve.c - a hostile registry: from a root of any type over indexes to a manifest and the
- * configuration.  The input is a row of texts that end in NUL: the root's media type, the root, and up to eight
- * blobs.  What a registry sends has to have the digest and size by which it is asked for, which no fuzzer
- * guesses: 64 times the digit N in a text before the Nth stands for that one's digest, and six times for its
- * size.
+ * configuration.  The input is a row of texts that end in NUL: the root's media type, the root, and up to
+ * eight blobs.  What a registry sends has to have the digest and size by which it is asked for, which no
+ * fuzzer guesses: 64 times the digit N in a text before the Nth stands for that one's digest, and six times
+ * for its size.
  */
 #include "lib/crypto/hash.h"
 #include "lib/image/source.h"

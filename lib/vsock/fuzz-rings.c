@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzz target: a whole device, and a guest that has its rings.  The input is a row of records: u8 what happens
- * (the high bit: the device gets no turn after it), then what that takes.  The guest may write to its rings
- * whatever it likes, but can also send packets and take those for it in good order, so that there are streams
- * for the rest to disturb.
+ * Fuzz target: a whole device, and a guest that has its rings.  The input is a row of records: u8 what
+ * happens (the high bit: the device gets no turn after it), then what that takes.  The guest may write to its
+ * rings whatever it likes, but can also send packets and take those for it in good order, so that there are
+ * streams for the rest to disturb.
  */
 #include "lib/vsock/fake-driver.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzz target: a ring that a hostile driver fills, and the device's side of it.  The input is u8 how large the
- * ring is, u8 options, le16 where it stands, u8 how many steps there are, the steps, and then the guest's
+ * Fuzz target: a ring that a hostile driver fills, and the device's side of it.  The input is u8 how large
+ * the ring is, u8 options, le16 where it stands, u8 how many steps there are, the steps, and then the guest's
  * memory from its beginning: descriptors, available ring, used ring, and whatever those point to.  The memory
  * is two regions that lie one behind the other for the guest, but not here.
  */
@@ -188,8 +188,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 first.n = REGION;
         }
 
-        layout.avail = layout.desc + 16U * layout.size;
-        layout.used = (layout.avail + 6 + 2U * layout.size + 3) & ~UINT64_C(3);
+        layout.avail = layout.desc + UINT64_C(16) * layout.size;
+        layout.used = (layout.avail + 6 + UINT64_C(2) * layout.size + 3) & ~UINT64_C(3);
         add_region(&t.memory, 0, first);
         add_region(&t.memory, REGION, second);
         if (virtqueue_init(&t.q, &layout, &t.memory, NULL) < 0)
