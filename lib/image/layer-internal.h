@@ -40,9 +40,16 @@ la_int64_t layer_feed_skip(struct archive *archive, void *user, la_int64_t reque
 struct layer_raw {
         char type;        /* type flag of the main header */
         bool sparse;      /* the data is stored with holes left out */
+        bool has_size;    /* the main header or a PAX header gives a size that isn't 0 */
+        uint32_t mode;    /* the main header's; libarchive's is what an access list made of it */
         uint64_t data_at; /* behind the main header: where the data begins, unless sparse */
+        /* Who names the entry and its target beside the main header. */
+        bool pax_name;
+        bool pax_link;
+        bool gnu_name;
+        bool gnu_link;
 };
 
 /* Looks at the header blocks of the entry that begins at `from`.  -EBADMSG where they are malformed, or where
- * a name holds a NUL byte: readers disagree about where such a name ends. */
+ * readers disagree about what they say: a NUL byte in a name, a number that is none, two names. */
 int layer_raw_scan(struct layer_feed *feed, uint64_t from, struct layer_raw *ret_raw, struct error *err);

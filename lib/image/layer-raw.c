@@ -2,10 +2,13 @@
 /*
  * layer-raw.c - a second look at an entry's raw header blocks.
  *
- * libarchive is the reader of record.  Three things it does not tell: the type flag (it makes regular files
- * of unknown types), a NUL byte inside a PAX name (it silently ends the name there), and whether data is
- * stored sparse. An entry is a row of special headers (PAX, GNU long names, volume label), each with a body
- * in whole blocks, and then its main header.
+ * libarchive is the reader of record.  What it does not tell: the type flag (it makes regular files of
+ * unknown types), a NUL byte inside a PAX name (it silently ends the name there), whether data is stored
+ * sparse, and the mode as it stands there (it changes it by an access list).  An entry is a row of special
+ * headers (PAX, GNU long names, volume label), each with a body in whole blocks, and then its main header.
+ *
+ * Where the readers of the field take the same bytes for different trees, whoever looked at an image with one
+ * of them does not know what it is for another.  So what they disagree about is refused here.
  */
 #include "lib/base/checked.h"
 #include "lib/base/view.h"
@@ -14,28 +17,42 @@
 #include <string.h>
 
 enum {
-        AT_SIZE = 124, /* 12 bytes, octal or base-256 */
+        AT_MODE = 100, /* 8 bytes, octal or base-256, as all numbers */
+        AT_SIZE = 124, /* 12 bytes */
         AT_TYPE = 156,
+        AT_MAGIC = 257,
+        AT_GNU_ATIME = 345, /* 12 bytes; where others have the beginning of a long name */
+        MODE_SIZE = 8,
+        SIZE_SIZE = 12,
         SPECIAL_HEADERS_MAX = 64,
 };
 
-/* The size field of a special header; these are small, so base-256 is read only as far as it matters. */
-static int special_size(const uint8_t *block, size_t *ret_size, struct error *err)
+static const char gnu_magic[8] = "ustar  ";
+
+/* A number of the header, as far as it is not above `enough`: all digits are read only where it matters. */
+static uint64_t header_number(const uint8_t *p, size_t n, uint64_t enough)
 {
-        const uint8_t *p = block + AT_SIZE;
-        uint64_t size = 0;
+        uint64_t value = 0;
+        size_t i = 0;
 
         if (p[0] & 0x80) {
-                size = p[0] & 0x7f;
-                for (size_t i = 1; i < 12 && size <= LAYER_SPECIAL_HEADER_MAX; i++)
-                        size = size << 8 | p[i];
-        } else {
-                size_t i = 0;
-                while (i < 12 && (p[i] == ' ' || p[i] == '\t'))
-                        i++;
-                for (; i < 12 && p[i] >= '0' && p[i] <= '7' && size <= LAYER_SPECIAL_HEADER_MAX; i++)
-                        size = size << 3 | (uint64_t)(p[i] - '0');
+                value = p[0] & 0x7f;
+                for (i = 1; i < n && value <= enough; i++)
+                        value = value << 8 | p[i];
+                return value;
         }
+        while (i < n && (p[i] == ' ' || p[i] == '\t'))
+                i++;
+        for (; i < n && p[i] >= '0' && p[i] <= '7' && value <= enough; i++)
+                value = value << 3 | (uint64_t)(p[i] - '0');
+        return value;
+}
+
+/* The size field of a special header. */
+static int special_size(const uint8_t *block, size_t *ret_size, struct error *err)
+{
+        uint64_t size = header_number(block + AT_SIZE, SIZE_SIZE, LAYER_SPECIAL_HEADER_MAX);
+
         if (size > LAYER_SPECIAL_HEADER_MAX)
                 return error_set(err, -E2BIG, "an extended header has more than %d bytes",
                                  (int)LAYER_SPECIAL_HEADER_MAX);
@@ -54,15 +71,49 @@ static bool view_starts(struct view v, const char *prefix)
         return v.n >= n && memcmp(v.p, prefix, n) == 0;
 }
 
+/* A whole decimal number. libarchive takes whatever it begins with, others go back to the main header. */
+static bool is_number(struct view v)
+{
+        size_t sign = v.n > 0 && v.p[0] == '-';
+
+        for (size_t i = sign; i < v.n; i++)
+                if (v.p[i] < '0' || v.p[i] > '9')
+                        return false;
+        return v.n > sign;
+}
+
+static bool is_zero(struct view v)
+{
+        for (size_t i = 0; i < v.n; i++)
+                if (v.p[i] != '0')
+                        return false;
+        return true;
+}
+
+static int pax_number(struct view key, struct view value, struct layer_raw *raw, struct error *err)
+{
+        if (!is_number(value))
+                return error_set(err, -EBADMSG, "\"%.*s\" in the PAX header is no number", (int)key.n,
+                                 (const char *)key.p);
+        if (view_is(key, "size") && !is_zero(value))
+                raw->has_size = true;
+        return 0;
+}
+
 static int pax_record(struct view key, struct view value, struct layer_raw *raw, struct error *err)
 {
-        bool is_name = view_is(key, "path") || view_is(key, "linkpath") || view_is(key, "GNU.sparse.name");
+        bool is_name = view_is(key, "path") || view_is(key, "GNU.sparse.name");
+        bool is_link = view_is(key, "linkpath");
 
-        if (is_name && view_has_nul(value))
+        if ((is_name || is_link) && view_has_nul(value))
                 return error_set(err, -EBADMSG, "a name in the PAX header holds a NUL byte");
         if (view_starts(key, "GNU.sparse.") || view_is(key, "SUN.holesdata") ||
             view_is(key, "SCHILY.realsize"))
                 raw->sparse = true;
+        raw->pax_name = raw->pax_name || is_name;
+        raw->pax_link = raw->pax_link || is_link;
+        if (view_is(key, "size") || view_is(key, "uid") || view_is(key, "gid"))
+                return pax_number(key, value, raw, err);
         return 0;
 }
 
@@ -111,8 +162,38 @@ static int special_body(char type, struct view body, struct layer_raw *raw, stru
 {
         if (type == 'x' || type == 'X')
                 return pax_records(body, raw, err);
+        raw->gnu_name = raw->gnu_name || type == 'L';
+        raw->gnu_link = raw->gnu_link || type == 'K';
         if (type == 'L' || type == 'K')
                 return gnu_long_name(body, err);
+        return 0;
+}
+
+/* The GNU format has a time where others have the beginning of a long name.  Writers in Go before 2017 put a
+ * name there all the same, and readers in Go still know; all others would lose it. */
+static bool has_name_for_time(const uint8_t *block)
+{
+        const uint8_t *p = block + AT_GNU_ATIME;
+
+        if (memcmp(block + AT_MAGIC, gnu_magic, sizeof(gnu_magic)) != 0 || p[0] & 0x80)
+                return false;
+        for (size_t i = 0; i < SIZE_SIZE; i++)
+                if (p[i] != 0 && p[i] != ' ' && (p[i] < '0' || p[i] > '7'))
+                        return true;
+        return false;
+}
+
+static int main_header(const uint8_t *block, struct layer_raw *raw, struct error *err)
+{
+        raw->sparse = raw->sparse || raw->type == 'S';
+        raw->has_size = raw->has_size || header_number(block + AT_SIZE, SIZE_SIZE, 0) > 0;
+        raw->mode = (uint32_t)header_number(block + AT_MODE, MODE_SIZE, UINT32_MAX) & 07777;
+        if ((raw->pax_name && raw->gnu_name) || (raw->pax_link && raw->gnu_link))
+                return error_set(err, -EBADMSG, "a PAX header and a GNU long name both name it");
+        if (has_name_for_time(block))
+                return error_set(err, -EBADMSG,
+                                 "part of its name stands where the GNU format has a time; make the image "
+                                 "again with a tool that is not from before 2017");
         return 0;
 }
 
@@ -128,10 +209,9 @@ int layer_raw_scan(struct layer_feed *feed, uint64_t from, struct layer_raw *ret
                 at += LAYER_BLOCK;
                 raw.type = (char)block[AT_TYPE];
                 if (!raw.type || !strchr("AgKLVXx", raw.type)) {
-                        raw.sparse = raw.sparse || raw.type == 'S';
                         raw.data_at = at;
                         *ret_raw = raw;
-                        return 0;
+                        return main_header(block, ret_raw, err);
                 }
                 if (raw.type == 'V') /* a label has no body, whatever its size says */
                         continue;

@@ -308,6 +308,11 @@ static int read_by_type(struct layer *layer, const struct layer_raw *raw, struct
         case S_IFBLK:
                 return read_device(layer, inode, err);
         case S_IFDIR:
+                /* A file whose name ends with a slash is a folder to some, whose data the next header would
+                 * be, and a file to others. */
+                if (raw->type != '5' && raw->has_size)
+                        return error_set(err, -EBADMSG, "a folder by its name and a file by its data");
+                return 0;
         case S_IFIFO:
                 return 0;
         default:
@@ -328,7 +333,7 @@ static int read_inode(struct layer *layer, const struct layer_raw *raw, struct l
                 r = read_xattrs(layer, err);
         if (r < 0)
                 return r;
-        inode.mode = archive_entry_filetype(ae) | (archive_entry_perm(ae) & 07777);
+        inode.mode = archive_entry_filetype(ae) | raw->mode;
         inode.mtime = archive_entry_mtime(ae);
         inode.mtime_nsec = (uint32_t)archive_entry_mtime_nsec(ae);
         inode.xattrs = layer->xattrs;
@@ -347,6 +352,9 @@ static int read_hard_link(struct layer *layer, struct layer_entry *entry, struct
 
         if (!target || !*target)
                 return error_set(err, -EBADMSG, "a hard link without target");
+        /* libarchive steps over them; to others they are the next entries. */
+        if (archive_entry_size(layer->entry) > 0)
+                return error_set(err, -EBADMSG, "a hard link with data of its own");
         int r = entry_path_normalise(target, layer->target, err);
         if (r < 0)
                 return error_wrap(err, "the target of the hard link"), r;

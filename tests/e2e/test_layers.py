@@ -631,6 +631,20 @@ def test_archive_of_umoci(tree_dump, tmp_path):
     compare(facts, without_folder_times(read_tree(bundle / "rootfs")), "repack")
 
 
+def test_mode_beside_an_access_list_is_the_headers(tree_dump, tmp_path):
+    """GNU tar --acls and bsdtar write such lists; libarchive would make the mode of them, no other tool does."""
+    out = images.io.BytesIO()
+    with images.tarfile.open(fileobj=out, mode="w", format=images.tarfile.PAX_FORMAT) as tar:
+        for name, mode, acl in (("masked", 0o674, "user::rw-,user:1000:rwx,group::r--,mask::rwx,other::r--"),
+                                ("other", 0o640, "user::rwx,group::rwx,other::rwx")):
+            info = images.tarfile.TarInfo(name)
+            info.mode, info.mtime, info.pax_headers = mode, images.EPOCH, {"SCHILY.acl.access": acl}
+            tar.addfile(info)
+    facts = unpack_ours(tree_dump, [out.getvalue()], tmp_path)
+    assert (facts["masked"].mode, facts["other"].mode) == (0o674, 0o640)
+    compare(without_folder_times(facts), without_folder_times(unpack_umoci([out.getvalue()], tmp_path)), "umoci")
+
+
 def test_global_pax_header_is_ignored_as_by_other_tools(tree_dump, tmp_path):
     """git archive writes one; Docker, containerd and umoci skip it."""
     out = images.io.BytesIO()
