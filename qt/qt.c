@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OUTPUT_MAX = 1024 * 1024 * 1024 };
+/* What an image says of itself has 4 MiB at most; a stranger's may nest so that it is all indents. */
+enum { OUTPUT_MAX = 64 * 1024 * 1024 };
 
 /* knack's rule: colour only where both outputs are terminals. */
 static bool has_colour(void)

@@ -137,7 +137,8 @@ static void write_key(const char *key, const struct palette *palette, struct buf
         buf_append_string(b, palette->off);
 }
 
-/* Depth is bounded: jansson parses at most 2,048 levels, a query adds at most JMESPATH_DEPTH_MAX. */
+/* A failed buffer ends it: what a query makes may be endless where it is written out.  Depth is bounded:
+ * jansson parses at most 2,048 levels, a query adds at most JMESPATH_DEPTH_MAX. */
 static void write_indented(const json_t *value, const struct palette *palette, unsigned depth, struct buf *b)
 {
         size_t n = json_is_array(value) ? json_array_size(value) : json_object_size(value);
@@ -151,13 +152,16 @@ static void write_indented(const json_t *value, const struct palette *palette, u
         }
         buf_append_byte(b, json_is_array(value) ? '[' : '{');
         json_array_foreach (value, i, element) {
+                if (b->failed)
+                        return;
                 new_line(b, depth + 1);
                 write_indented(element, palette, depth + 1, b);
                 if (--n > 0)
                         buf_append_byte(b, ',');
         }
         void *object = json_is_object(value) ? json_object_iter((json_t *)(uintptr_t)value) : NULL;
-        for (void *it = object; it; it = json_object_iter_next((json_t *)(uintptr_t)value, it)) {
+        for (void *it = object; it && !b->failed;
+             it = json_object_iter_next((json_t *)(uintptr_t)value, it)) {
                 key = json_object_iter_key(it);
                 new_line(b, depth + 1);
                 write_key(key, palette, b);
@@ -193,6 +197,8 @@ int json_write_compact(const json_t *value, struct buf *b)
         if (json_is_array(value)) {
                 buf_append_byte(b, '[');
                 json_array_foreach (value, i, element) {
+                        if (b->failed)
+                                break;
                         buf_append_string(b, separator);
                         json_write_compact(element, b);
                         separator = ",";
@@ -200,7 +206,8 @@ int json_write_compact(const json_t *value, struct buf *b)
                 buf_append_byte(b, ']');
         } else if (json_is_object(value)) {
                 buf_append_byte(b, '{');
-                for (void *it = json_object_iter(owner); it; it = json_object_iter_next(owner, it)) {
+                for (void *it = json_object_iter(owner); it && !b->failed;
+                     it = json_object_iter_next(owner, it)) {
                         buf_append_string(b, separator);
                         write_key(json_object_iter_key(it), &palette_plain, b);
                         buf_append_byte(b, ':');

@@ -157,46 +157,56 @@ static int add_row(struct table *table, json_t *item, const struct output_style 
 
 /* The gap before a cell.  Its callers hold it back until something follows, so that no line ends in
  * spaces. */
-static void append_spaces(struct buf *b, size_t n)
+static void append_repeated(struct buf *b, char c, size_t n)
 {
-        while (n-- > 0)
-                buf_append_byte(b, ' ');
-}
+        char row[64];
 
-/* Line `number` of a cell's text; empty past its last one.  True where there are more. */
-static bool cell_line(const char *text, size_t number, const char **ret_line, size_t *ret_n)
-{
-        for (; number > 0; number--) {
-                text += strcspn(text, "\n");
-                text += *text == '\n';
+        memset(row, c, sizeof(row));
+        for (size_t piece; n > 0 && !b->failed; n -= piece) {
+                piece = n < sizeof(row) ? n : sizeof(row);
+                buf_append(b, row, piece);
         }
-        *ret_line = text;
-        *ret_n = strcspn(text, "\n");
-        return text[*ret_n] == '\n';
 }
 
-static void append_row(const struct table *table, const json_t *row, struct buf *b)
+/* One line of a row: the next one of each of its cells, whose rests move on.  True where there are more. */
+static bool append_line(const struct table *table, const char **rests, struct buf *b)
 {
-        bool more = true;
+        size_t gap = 0, column = 0;
+        bool more = false;
 
-        for (size_t number = 0; more; number++) {
-                size_t gap = 0;
-                more = false;
-                for (void *it = json_object_iter(table->headings); it;
-                     it = json_object_iter_next(table->headings, it)) {
-                        const char *text = json_string_value(json_object_get(row, json_object_iter_key(it)));
-                        size_t width = (size_t)json_integer_value(json_object_iter_value(it)), n;
-                        const char *line;
-                        more |= cell_line(text ? text : "", number, &line, &n);
-                        if (n > 0) {
-                                append_spaces(b, gap);
-                                buf_append(b, line, n);
-                                gap = 0;
-                        }
-                        gap += width - text_width(line, n) + SEPARATOR;
+        for (void *it = json_object_iter(table->headings); it;
+             it = json_object_iter_next(table->headings, it), column++) {
+                size_t width = (size_t)json_integer_value(json_object_iter_value(it));
+                const char *line = rests[column];
+                size_t n = strcspn(line, "\n");
+                if (n > 0) {
+                        append_repeated(b, ' ', gap);
+                        buf_append(b, line, n);
+                        gap = 0;
                 }
-                buf_append_byte(b, '\n');
+                gap += width - text_width(line, n) + SEPARATOR;
+                more = more || line[n] == '\n';
+                rests[column] = line + n + (line[n] == '\n');
         }
+        buf_append_byte(b, '\n');
+        return more;
+}
+
+static int append_row(const struct table *table, const json_t *row, struct buf *b)
+{
+        cleanup_free const char **rests = calloc(json_object_size(table->headings), sizeof(*rests));
+        size_t column = 0;
+
+        if (!rests)
+                return -ENOMEM;
+        for (void *it = json_object_iter(table->headings); it;
+             it = json_object_iter_next(table->headings, it)) {
+                const char *text = json_string_value(json_object_get(row, json_object_iter_key(it)));
+                rests[column++] = text ? text : "";
+        }
+        while (append_line(table, rests, b) && !b->failed)
+                ;
+        return 0;
 }
 
 static void append_headings(const struct table *table, struct buf *b)
@@ -206,7 +216,7 @@ static void append_headings(const struct table *table, struct buf *b)
         for (void *it = json_object_iter(table->headings); it;
              it = json_object_iter_next(table->headings, it)) {
                 const char *heading = json_object_iter_key(it);
-                append_spaces(b, gap);
+                append_repeated(b, ' ', gap);
                 buf_append_string(b, heading);
                 gap = (size_t)json_integer_value(json_object_iter_value(it)) + SEPARATOR -
                       text_width(heading, strlen(heading));
@@ -215,9 +225,8 @@ static void append_headings(const struct table *table, struct buf *b)
         gap = 0;
         for (void *it = json_object_iter(table->headings); it;
              it = json_object_iter_next(table->headings, it)) {
-                append_spaces(b, gap);
-                for (json_int_t n = json_integer_value(json_object_iter_value(it)); n > 0; n--)
-                        buf_append_byte(b, '-');
+                append_repeated(b, ' ', gap);
+                append_repeated(b, '-', (size_t)json_integer_value(json_object_iter_value(it)));
                 gap = SEPARATOR;
         }
         buf_append_byte(b, '\n');
@@ -245,7 +254,8 @@ int output_write_table(const json_t *result, const struct output_style *style, s
         }
         append_headings(&table, b);
         json_array_foreach (table.rows, i, item) {
-                append_row(&table, item, b);
+                if (r == 0 && !b->failed)
+                        r = append_row(&table, item, b);
         }
-        return 0;
+        return r < 0 ? error_oom(err) : 0;
 }

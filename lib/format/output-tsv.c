@@ -37,24 +37,54 @@ static void append_field(const json_t *value, struct buf *b)
                 output_append_plain(value, b);
 }
 
-static bool is_made_by_query(const json_t *object, const struct output_style *style)
+/* Addresses of the objects that the query made, ascending, so that one is found in logarithmic time. */
+struct made_set {
+        uintptr_t *addresses;
+        size_t n;
+};
+
+static void made_set_done(struct made_set *made)
 {
-        json_t *made;
+        free(made->addresses);
+}
+#define cleanup_made_set CLEANUP(made_set_done)
+
+static int compare_addresses(const void *a, const void *b)
+{
+        uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
+
+        return (x > y) - (x < y);
+}
+
+static int made_set_init(struct made_set *ret_made, const json_t *list)
+{
+        struct made_set made = {.addresses = calloc(json_array_size(list) + 1, sizeof(uintptr_t))};
+        json_t *object;
         size_t i;
 
-        json_array_foreach (style->made, i, made) {
-                if (made == object)
-                        return true;
+        if (!made.addresses)
+                return -ENOMEM;
+        json_array_foreach (list, i, object) {
+                made.addresses[made.n++] = (uintptr_t)object;
         }
-        return false;
+        qsort(made.addresses, made.n, sizeof(uintptr_t), compare_addresses);
+        *ret_made = made;
+        return 0;
+}
+
+static bool is_made_by_query(const json_t *object, const struct made_set *made)
+{
+        uintptr_t address = (uintptr_t)object;
+
+        return bsearch(&address, made->addresses, made->n, sizeof(uintptr_t), compare_addresses);
 }
 
 /* Values in the order of their sorted keys, so that columns stay where they are; an object written in the
  * query keeps the order that was written there. */
-static int append_object(json_t *object, const struct output_style *style, struct buf *b)
+static int append_object(json_t *object, const struct made_set *made, struct buf *b)
 {
         cleanup_json json_t *row =
-                is_made_by_query(object, style) ? json_incref(object) : json_sorted_copy(object);
+                is_made_by_query(object, made) ? json_incref(object) : json_sorted_copy(object);
         const char *separator = "";
 
         if (!row)
@@ -67,14 +97,14 @@ static int append_object(json_t *object, const struct output_style *style, struc
         return 0;
 }
 
-static int append_row(json_t *row, const struct output_style *style, struct buf *b)
+static int append_row(json_t *row, const struct made_set *made, struct buf *b)
 {
         json_t *field;
         size_t i;
         int r = 0;
 
         if (json_is_object(row))
-                r = append_object(row, style, b);
+                r = append_object(row, made, b);
         else if (json_is_boolean(row))
                 buf_append_string(b, json_is_true(row) ? "true" : "false");
         else if (!json_is_array(row))
@@ -90,15 +120,16 @@ static int append_row(json_t *row, const struct output_style *style, struct buf 
 
 static int write_rows(const json_t *result, const struct output_style *style, struct buf *b)
 {
+        cleanup_made_set struct made_set made = {0};
         json_t *row;
         size_t i;
-        int r = 0;
+        int r = made_set_init(&made, style->made);
 
-        if (!json_is_array(result))
-                r = append_row((json_t *)(uintptr_t)result, style, b);
+        if (r == 0 && !json_is_array(result))
+                r = append_row((json_t *)(uintptr_t)result, &made, b);
         json_array_foreach (result, i, row) {
-                if (r == 0)
-                        r = append_row(row, style, b);
+                if (r == 0 && !b->failed)
+                        r = append_row(row, &made, b);
         }
         return r;
 }
@@ -111,5 +142,7 @@ int output_write_tsv(const json_t *result, const struct output_style *style, str
 
         if (r == 0 && style->terminal)
                 r = raw.failed ? raw.failed : text_append_printable(buf_view(&raw), "\n\t", b);
-        return r == -ENOMEM ? error_oom(err) : r < 0 ? error_set(err, r, "the output is too large") : 0;
+        if (r == -E2BIG && !b->failed)
+                b->failed = r; /* output_write() says it */
+        return r == -ENOMEM ? error_oom(err) : 0;
 }

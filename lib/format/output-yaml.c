@@ -166,7 +166,7 @@ int output_write_yaml(const json_t *result, const struct output_style *style, st
                 return error_oom(err);
         yaml_emitter_set_output(&writer.emitter, write_bytes, b);
         yaml_emitter_set_unicode(&writer.emitter, 1);
-        if (!emit_document(&writer, result))
+        if (!emit_document(&writer, result) && !b->failed)
                 return error_set(err, -ENOMEM, "cannot write YAML: %s",
                                  writer.emitter.problem ? writer.emitter.problem : "out of memory");
         /* PyYAML marks the end of a document that is one plain scalar; newer libyaml does not. */
@@ -193,6 +193,8 @@ int output_write_yaml_colour(const json_t *result, const struct output_style *st
         cleanup_buf struct buf plain = buf_with_max(b->max);
         int r = output_write_yaml(result, style, style->colour ? &plain : b, err);
 
+        if (plain.failed)
+                b->failed = plain.failed; /* output_write() says it */
         for (size_t at = 0; r == 0 && at < plain.n;) {
                 const char *line = (const char *)plain.p + at;
                 size_t n = strcspn(line, "\n");

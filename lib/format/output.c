@@ -77,5 +77,8 @@ int output_write(const json_t *result, const struct output_style *style, struct 
                 result = sorted;
         }
         int r = writers[style->format].write(result, style, b, err);
-        return r == 0 && b->failed ? error_set(err, b->failed, "the output is too large") : r;
+        if (b->failed == -E2BIG)
+                return error_set(err, b->failed,
+                                 "the output has more than %zu bytes; --query shows a part of it", b->max);
+        return b->failed ? error_oom(err) : r;
 }

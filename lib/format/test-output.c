@@ -187,6 +187,67 @@ static void no_format_commands_a_terminal(void **state)
         check_format("[\"a\\u001bb\"]", OUTPUT_TSV, "a\033b\n");
 }
 
+/* Strangers' texts: each of these would take minutes where the cost is that of a square. */
+
+static void many_lines_in_a_cell_take_no_longer_than_many_bytes(void **state)
+{
+        enum { LINES = 1000 * 1000 };
+        cleanup_buf struct buf b = buf_with_max(1 << 26);
+        char *text = malloc(LINES);
+        struct error err;
+
+        (void)state;
+        assert_non_null(text);
+        memset(text, '\n', LINES);
+        text[0] = text[LINES - 1] = 'x';
+        cleanup_json json_t *value = json_pack("[s%]", text, (size_t)LINES);
+        free(text);
+        assert_int_equal(output_write(value, &(struct output_style){.format = OUTPUT_TABLE}, &b, &err), 0);
+        assert_int_equal(b.n, strlen("Result\n--------\n") + LINES + 1);
+}
+
+static void many_objects_made_by_a_query_take_no_longer_in_tsv(void **state)
+{
+        enum { OBJECTS = 300 * 1000 };
+        cleanup_json json_t *value = json_array();
+        cleanup_buf struct buf b = buf_with_max(1 << 24);
+        struct error err;
+
+        (void)state;
+        for (int i = 0; i < OBJECTS; i++)
+                assert_int_equal(json_array_append_new(value, json_pack("{s:i}", "a", 0)), 0);
+        struct output_style style = {.format = OUTPUT_TSV, .query_active = true, .made = value};
+        assert_int_equal(output_write(value, &style, &b, &err), 0);
+        assert_int_equal(b.n, 2 * OBJECTS);
+}
+
+static void refuse_as_too_large(const json_t *value, enum output_format format)
+{
+        cleanup_buf struct buf b = buf_with_max(1 << 16);
+        struct error err;
+
+        assert_int_equal(output_write(value, &(struct output_style){.format = format}, &b, &err), -E2BIG);
+        assert_string_equal(error_text(&err),
+                            "the output has more than 65536 bytes; --query shows a part of it");
+}
+
+/* What nests deeply has more indent than text, and what a query made stands in more places than one. */
+static void output_that_is_too_large_is_given_up_at_once(void **state)
+{
+        cleanup_json json_t *value = json_array();
+        cleanup_json json_t *rows = json_array();
+
+        (void)state;
+        for (int level = 0; level < 40; level++)
+                value = json_pack("[o,O]", value, value);
+        refuse_as_too_large(value, OUTPUT_JSON);
+        refuse_as_too_large(value, OUTPUT_YAML);
+        for (int i = 0; i < 200 * 1000; i++)
+                assert_int_equal(json_array_append_new(rows, json_pack("[s,s]", i ? "" : "wide", "x")), 0);
+        refuse_as_too_large(rows, OUTPUT_TABLE);
+        refuse_as_too_large(rows, OUTPUT_TSV);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -202,6 +263,9 @@ int main(void)
                 cmocka_unit_test(null_and_none_print_nothing),
                 cmocka_unit_test(formats_are_known_by_name_in_any_case),
                 cmocka_unit_test(no_format_commands_a_terminal),
+                cmocka_unit_test(many_lines_in_a_cell_take_no_longer_than_many_bytes),
+                cmocka_unit_test(many_objects_made_by_a_query_take_no_longer_in_tsv),
+                cmocka_unit_test(output_that_is_too_large_is_given_up_at_once),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
