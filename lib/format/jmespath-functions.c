@@ -21,7 +21,10 @@ enum {
         T_ANY = T_NUMBER | T_STRING | T_BOOLEAN | T_ARRAY | T_OBJECT | T_NULL,
 };
 
-enum { ARGUMENTS_MAX = 2 }; /* that a signature names; a variadic function's last one repeats */
+enum {
+        ARGUMENTS_MAX = 2,           /* that a signature names; a variadic function's last one repeats */
+        TEXT_MAX = 64 * 1024 * 1024, /* of one that to_string() or join() makes */
+};
 
 /* A call whose arguments are known and of the right types. */
 struct call {
@@ -110,6 +113,26 @@ static json_t *fail_memory(const struct call *call)
 static json_t *or_no_memory(const struct call *call, json_t *value)
 {
         return value ? value : fail_memory(call);
+}
+
+/* A text that could not be made. */
+static json_t *fail_text(const struct call *call, const struct buf *text)
+{
+        if (text->failed != -E2BIG)
+                return fail_memory(call);
+        jmespath_fail(call->ev->report, JMESPATH_LIMIT, call->node->at,
+                      "the text that %s() makes has more than %zu bytes", call->node->function->name,
+                      text->max);
+        return NULL;
+}
+
+/* Keys are copied. */
+static bool spend_keys(const struct call *call, json_t *object)
+{
+        for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it))
+                if (!jmespath_spend_made(call->ev, call->node, strlen(json_object_iter_key(it))))
+                        return false;
+        return true;
 }
 
 static bool all_of(const json_t *array, unsigned type)
@@ -213,7 +236,10 @@ static json_t *run_contains(const struct call *call)
                                     memmem(json_string_value(subject), json_string_length(subject),
                                            json_string_value(search), json_string_length(search)));
         json_array_foreach (subject, i, element) {
-                if (json_same(element, search))
+                bool same;
+                if (!jmespath_same(call->ev, call->node, element, search, &same))
+                        return NULL;
+                if (same)
                         return json_true();
         }
         return json_false();
@@ -238,26 +264,29 @@ static json_t *run_ends_with(const struct call *call)
 
 static json_t *run_join(const struct call *call)
 {
-        cleanup_buf struct buf text = buf_with_max(SIZE_MAX / 4);
+        cleanup_buf struct buf text = buf_with_max(TEXT_MAX);
         json_t *element;
         size_t i;
 
         json_array_foreach (call->args[1], i, element) {
                 size_t n = json_string_length(element) + json_string_length(call->args[0]);
-                if (!jmespath_spend(call->ev, call->node, n / 16))
+                if (!jmespath_spend_made(call->ev, call->node, n))
                         return NULL;
                 if (i > 0)
                         buf_append(&text, json_string_value(call->args[0]),
                                    json_string_length(call->args[0]));
                 buf_append(&text, json_string_value(element), json_string_length(element));
         }
-        return text.failed ? fail_memory(call) : or_no_memory(call, json_stringn(buf_string(&text), text.n));
+        return text.failed ? fail_text(call, &text)
+                           : or_no_memory(call, json_stringn(buf_string(&text), text.n));
 }
 
 static json_t *run_keys(const struct call *call)
 {
         cleanup_json json_t *result = json_array();
 
+        if (!spend_keys(call, call->args[0]))
+                return NULL;
         for (void *it = json_object_iter(call->args[0]); it; it = json_object_iter_next(call->args[0], it))
                 if (json_array_append_new(result, json_string(json_object_iter_key(it))) < 0)
                         return fail_memory(call);
@@ -306,9 +335,12 @@ static json_t *run_merge(const struct call *call)
 {
         cleanup_json json_t *result = json_object();
 
-        for (size_t i = 0; i < call->n; i++)
+        for (size_t i = 0; i < call->n; i++) {
+                if (!spend_keys(call, call->args[i]))
+                        return NULL;
                 if (!result || json_object_update(result, call->args[i]) < 0)
                         return fail_memory(call);
+        }
         return take_pointer(&result);
 }
 
@@ -342,6 +374,8 @@ static json_t *run_reverse(const struct call *call)
         json_t *value = call->args[0];
         cleanup_json json_t *result = json_array();
 
+        if (!jmespath_spend_made(call->ev, call->node, json_string_length(value)))
+                return NULL;
         if (json_is_string(value))
                 return reverse_string(call, json_string_value(value), json_string_length(value));
         for (size_t i = json_array_size(value); i > 0; i--)
@@ -396,6 +430,12 @@ static bool make_keyed(const struct call *call, struct keyed_list *list)
                         expression ? jmespath_evaluate(call->ev, expression, element) : json_incref(element);
                 if (!key)
                         return false;
+                /* A sort looks at each a few times, as the logarithm of their number says. */
+                for (size_t n = json_array_size(call->args[0]); n > 0; n /= 2)
+                        if (!jmespath_spend_read(call->ev, call->node, json_string_length(key))) {
+                                json_decref(key);
+                                return false;
+                        }
                 list->items[list->n++] = (struct keyed){.element = element, .key = key, .at = i};
                 unsigned type = type_of(list->items[0].key);
                 if (type_of(key) != type || !(type & (T_NUMBER | T_STRING))) {
@@ -459,13 +499,13 @@ static json_t *run_to_array(const struct call *call)
 
 static json_t *run_to_string(const struct call *call)
 {
-        cleanup_buf struct buf text = buf_with_max(256U << 20);
+        cleanup_buf struct buf text = buf_with_max(TEXT_MAX);
 
         if (json_is_string(call->args[0]))
                 return json_incref(call->args[0]);
         if (json_write_compact(call->args[0], &text) < 0)
-                return fail_memory(call);
-        if (!jmespath_spend(call->ev, call->node, text.n / 16))
+                return fail_text(call, &text);
+        if (!jmespath_spend_made(call->ev, call->node, text.n))
                 return NULL;
         return or_no_memory(call, json_stringn(buf_string(&text), text.n));
 }
@@ -480,6 +520,9 @@ static json_t *run_to_number(const struct call *call)
                 return json_incref(call->args[0]);
         if (!json_is_string(value))
                 return json_null();
+        /* Reading numbers is slow: a step for each digit. */
+        if (!jmespath_spend(call->ev, call->node, json_string_length(value)))
+                return NULL;
         const char *text = json_string_value(value);
         if (text[0] != '-' && (text[0] < '0' || text[0] > '9'))
                 return json_null();
@@ -609,7 +652,8 @@ json_t *jmespath_function_call(struct evaluation *ev, const struct node *node, j
                         return fail_type(&call, i, types,
                                          json_is_array(argument) ? "an array with other elements"
                                                                  : type_name(argument));
-                if (!jmespath_spend(ev, node, json_array_size(argument) + json_object_size(argument)))
+                if (!jmespath_spend(ev, node, json_array_size(argument) + json_object_size(argument)) ||
+                    !jmespath_spend_read(ev, node, json_string_length(argument)))
                         return NULL;
         }
         return node->function->run(&call);

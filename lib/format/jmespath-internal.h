@@ -150,6 +150,19 @@ json_t *jmespath_evaluate(struct evaluation *ev, const struct node *node, json_t
 /* Takes `n` steps from the budget. False, with the error recorded, where it is used up. */
 bool jmespath_spend(struct evaluation *ev, const struct node *node, size_t n);
 
+/* The same for `n` bytes that are read, and for `n` bytes of text that are made. */
+bool jmespath_spend_read(struct evaluation *ev, const struct node *node, size_t n);
+bool jmespath_spend_made(struct evaluation *ev, const struct node *node, size_t n);
+
+/* Whether two values are equal, at the cost of what is looked at.  False, with the error recorded, where the
+ * budget is used up. */
+bool jmespath_same(struct evaluation *ev, const struct node *node, const json_t *a, const json_t *b,
+                   bool *ret_same);
+
+/* Takes a step for each value in `value`, as often as it is in there, and what its texts cost.  A query can
+ * make much of little, twice as much with each `[@, @]`; whoever compares or writes it walks it all. */
+bool jmespath_spend_tree(struct evaluation *ev, const struct node *node, const json_t *value);
+
 /* Records "out of memory"; returns NULL for the caller to return. */
 json_t *jmespath_no_memory(struct evaluation *ev, const struct node *node);
 

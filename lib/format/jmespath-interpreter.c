@@ -25,6 +25,19 @@ bool jmespath_spend(struct evaluation *ev, const struct node *node, size_t n)
         return true;
 }
 
+/* Some bytes cost as much as a step: fewer where they are also copied and kept. */
+enum { BYTES_READ_PER_STEP = 64, BYTES_MADE_PER_STEP = 8, OBJECT_STEPS = 8 };
+
+bool jmespath_spend_read(struct evaluation *ev, const struct node *node, size_t n)
+{
+        return jmespath_spend(ev, node, n / BYTES_READ_PER_STEP);
+}
+
+bool jmespath_spend_made(struct evaluation *ev, const struct node *node, size_t n)
+{
+        return jmespath_spend(ev, node, n / BYTES_MADE_PER_STEP);
+}
+
 bool jmespath_true(const json_t *value)
 {
         switch (json_typeof(value)) {
@@ -45,10 +58,12 @@ bool jmespath_true(const json_t *value)
         return true;
 }
 
-static json_t *evaluate_field(const struct node *node, const json_t *value)
+static json_t *evaluate_field(struct evaluation *ev, const struct node *node, const json_t *value)
 {
         const char *name = json_string_value(node->value);
 
+        if (!jmespath_spend_read(ev, node, json_string_length(node->value)))
+                return NULL;
         /* Keys never hold NUL, so a name that does matches nothing. */
         if (strlen(name) != json_string_length(node->value))
                 return json_null();
@@ -208,23 +223,69 @@ int jmespath_compare(const json_t *a, const json_t *b)
         return (json_number_value(a) > json_number_value(b)) - (json_number_value(a) < json_number_value(b));
 }
 
-static json_t *compare(enum token_type comparator, const json_t *a, const json_t *b)
+static bool same_arrays(struct evaluation *ev, const struct node *node, const json_t *a, const json_t *b,
+                        bool *ret_same)
+{
+        json_t *element;
+        size_t i;
+
+        *ret_same = json_array_size(a) == json_array_size(b);
+        json_array_foreach (a, i, element) {
+                if (!*ret_same)
+                        break;
+                if (!jmespath_same(ev, node, element, json_array_get(b, i), ret_same))
+                        return false;
+        }
+        return true;
+}
+
+static bool same_objects(struct evaluation *ev, const struct node *node, json_t *a, const json_t *b,
+                         bool *ret_same)
+{
+        *ret_same = json_object_size(a) == json_object_size(b);
+        for (void *it = json_object_iter(a); it && *ret_same; it = json_object_iter_next(a, it)) {
+                const char *key = json_object_iter_key(it);
+                const json_t *other = json_object_get(b, key);
+                if (!jmespath_spend_read(ev, node, strlen(key)))
+                        return false;
+                *ret_same = other != NULL;
+                if (other && !jmespath_same(ev, node, json_object_iter_value(it), other, ret_same))
+                        return false;
+        }
+        return true;
+}
+
+bool jmespath_same(struct evaluation *ev, const struct node *node, const json_t *a, const json_t *b,
+                   bool *ret_same)
+{
+        if (!jmespath_spend(ev, node, 1))
+                return false;
+        if (json_is_array(a) && json_is_array(b))
+                return same_arrays(ev, node, a, b, ret_same);
+        if (json_is_object(a) && json_is_object(b))
+                return same_objects(ev, node, (json_t *)(uintptr_t)a, b, ret_same);
+        *ret_same = json_same(a, b);
+        return jmespath_spend_read(ev, node, json_string_length(a));
+}
+
+static json_t *order(struct evaluation *ev, const struct node *node, const json_t *a, const json_t *b)
 {
         bool ordered = (json_is_number(a) && json_is_number(b)) || (json_is_string(a) && json_is_string(b));
 
-        switch ((int)comparator) {
-        case TOKEN_EQ:
-                return json_boolean(json_same(a, b));
-        case TOKEN_NE:
-                return json_boolean(!json_same(a, b));
+        if (!ordered)
+                return json_null();
+        if (!jmespath_spend_read(ev, node, json_string_length(a)))
+                return NULL;
+        int order = jmespath_compare(a, b);
+        switch ((int)node->comparator) {
         case TOKEN_LT:
-                return ordered ? json_boolean(jmespath_compare(a, b) < 0) : json_null();
+                return json_boolean(order < 0);
         case TOKEN_LE:
-                return ordered ? json_boolean(jmespath_compare(a, b) <= 0) : json_null();
+                return json_boolean(order <= 0);
         case TOKEN_GT:
-                return ordered ? json_boolean(jmespath_compare(a, b) > 0) : json_null();
+                return json_boolean(order > 0);
         default:
-                return ordered ? json_boolean(jmespath_compare(a, b) >= 0) : json_null();
+                return json_boolean(order >= 0);
         }
 }
 
@@ -232,26 +293,32 @@ static json_t *evaluate_compare(struct evaluation *ev, const struct node *node, 
 {
         cleanup_json json_t *left = jmespath_evaluate(ev, node->left, value);
         cleanup_json json_t *right = left ? jmespath_evaluate(ev, node->right, value) : NULL;
+        bool same;
 
-        return right ? compare(node->comparator, left, right) : NULL;
+        if (!right)
+                return NULL;
+        if (node->comparator != TOKEN_EQ && node->comparator != TOKEN_NE)
+                return order(ev, node, left, right);
+        if (!jmespath_same(ev, node, left, right, &same))
+                return NULL;
+        return json_boolean(same == (node->comparator == TOKEN_EQ));
 }
 
-/* Takes a step for each value in `value`, as often as it is in there.  What a query makes may hold one value
- * many times, twice as often with each `[@, @]`; whoever compares or writes it walks them all. */
-static bool spend_tree(struct evaluation *ev, const struct node *node, const json_t *value)
+bool jmespath_spend_tree(struct evaluation *ev, const struct node *node, const json_t *value)
 {
         json_t *owner = (json_t *)(uintptr_t)value; /* jansson's iterators want it; nothing is changed */
         json_t *element;
         size_t i;
 
-        if (!jmespath_spend(ev, node, 1))
+        if (!jmespath_spend(ev, node, 1) || !jmespath_spend_made(ev, node, json_string_length(value)))
                 return false;
         json_array_foreach (value, i, element) {
-                if (!spend_tree(ev, node, element))
+                if (!jmespath_spend_tree(ev, node, element))
                         return false;
         }
         for (void *it = json_object_iter(owner); it; it = json_object_iter_next(owner, it)) {
-                if (!spend_tree(ev, node, json_object_iter_value(it)))
+                if (!jmespath_spend_made(ev, node, strlen(json_object_iter_key(it))) ||
+                    !jmespath_spend_tree(ev, node, json_object_iter_value(it)))
                         return false;
         }
         return true;
@@ -270,7 +337,7 @@ static json_t *evaluate_multi_list(struct evaluation *ev, const struct node *nod
                 if (json_array_append_new(result, item) < 0)
                         return jmespath_no_memory(ev, node);
         }
-        return spend_tree(ev, node, result) ? take_pointer(&result) : NULL;
+        return jmespath_spend_tree(ev, node, result) ? take_pointer(&result) : NULL;
 }
 
 static json_t *evaluate_multi_hash(struct evaluation *ev, const struct node *node, json_t *value)
@@ -279,6 +346,8 @@ static json_t *evaluate_multi_hash(struct evaluation *ev, const struct node *nod
 
         if (json_is_null(value))
                 return json_null();
+        if (!jmespath_spend(ev, node, OBJECT_STEPS))
+                return NULL;
         for (size_t i = 0; i < node->list.n; i++) {
                 json_t *item = jmespath_evaluate(ev, node->list.items[i], value);
                 if (!item)
@@ -288,7 +357,7 @@ static json_t *evaluate_multi_hash(struct evaluation *ev, const struct node *nod
         }
         if (json_array_append(ev->made, result) < 0)
                 return jmespath_no_memory(ev, node);
-        return spend_tree(ev, node, result) ? take_pointer(&result) : NULL;
+        return jmespath_spend_tree(ev, node, result) ? take_pointer(&result) : NULL;
 }
 
 json_t *jmespath_evaluate(struct evaluation *ev, const struct node *node, json_t *value)
@@ -300,7 +369,7 @@ json_t *jmespath_evaluate(struct evaluation *ev, const struct node *node, json_t
         case NODE_IDENTITY:
                 return json_incref(value);
         case NODE_FIELD:
-                return evaluate_field(node, value);
+                return evaluate_field(ev, node, value);
         case NODE_LITERAL:
                 return json_incref(node->value);
         case NODE_INDEX:

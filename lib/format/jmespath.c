@@ -4,9 +4,10 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* A search may visit this many nodes and elements.  Queries are typed by people, but a short one can ask for
- * an endless amount of work: `[@,@][]|[@,@][]|...` doubles with every part. */
-#define STEPS_MAX UINT64_C(20000000)
+/* A search may visit this many nodes and elements, and its result may have so many; texts count by their
+ * length.  Queries are typed by people, but a short one can ask for an endless amount of work:
+ * `[@,@][]|[@,@][]|...` doubles with every part, and the data may be a stranger's. */
+#define STEPS_MAX UINT64_C(10000000)
 
 const char *jmespath_class_name(enum jmespath_class class)
 {
@@ -94,13 +95,14 @@ int jmespath_search(const struct jmespath *query, json_t *value, json_t **ret_re
 
         if (!made)
                 return error_oom(err);
-        json_t *result = jmespath_evaluate(&ev, query->root, value);
-        if (!result) {
+        cleanup_json json_t *result = jmespath_evaluate(&ev, query->root, value);
+        /* As often as it will be written: `map(&`[0, 0, ...]`, @)` has one array in many places. */
+        if (!result || !jmespath_spend_tree(&ev, query->root, result)) {
                 if (reterr_problem)
                         *reterr_problem = problem;
                 return problem.class == JMESPATH_LIMIT ? -E2BIG : -EINVAL;
         }
-        *ret_result = result;
+        *ret_result = take_pointer(&result);
         if (ret_made)
                 *ret_made = take_pointer(&made);
         return 0;

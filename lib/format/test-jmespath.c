@@ -157,6 +157,70 @@ static void results_that_only_sharing_keeps_small_are_refused(void **state)
         refuse_repeated("{a:@,b:@}|");
 }
 
+enum { MANY = 200 * 1000, LONG = 4 * 1024 * 1024 };
+
+/* A list of one value many times. */
+static json_t *many_of(json_t *value)
+{
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < MANY; i++)
+                assert_int_equal(json_array_append(list, value), 0);
+        json_decref(value);
+        return list;
+}
+
+static void refuse_on(json_t *value, const char *expression)
+{
+        cleanup_jmespath struct jmespath *query = NULL;
+        cleanup_json json_t *owned = value;
+        struct jmespath_problem problem;
+        json_t *result = NULL;
+        struct error err;
+
+        assert_int_equal(jmespath_compile(expression, &query, NULL, &err), 0);
+        assert_int_equal(jmespath_search(query, owned, &result, NULL, &problem, &err), -E2BIG);
+        assert_int_equal(problem.class, JMESPATH_LIMIT);
+        assert_null(result);
+}
+
+static json_t *long_text(char c)
+{
+        char *text = malloc(LONG);
+
+        assert_non_null(text);
+        memset(text, c, LONG);
+        json_t *value = json_stringn(text, LONG);
+        free(text);
+        return value;
+}
+
+/* Any of these would take minutes, or more memory than there is. */
+static void long_texts_count_by_their_length(void **state)
+{
+        cleanup_json json_t *text = long_text('1');
+
+        (void)state;
+        refuse_on(many_of(long_text('a')), "map(&contains(@, 'b'), @)");
+        refuse_on(many_of(long_text('a')), "[?@ == @]");
+        refuse_on(many_of(long_text('a')), "[?@ < @]");
+        refuse_on(many_of(long_text('a')), "contains(@, @[0]) && sort(@) && 'x'");
+        refuse_on(many_of(long_text('a')), "map(&length(@), @)");
+        refuse_on(many_of(long_text('a')), "map(&reverse(@), @)");
+        refuse_on(many_of(json_incref(text)), "map(&to_number(@), @)");
+        refuse_on(many_of(json_pack("{sO}", json_string_value(text), text)), "map(&keys(@), @)");
+        refuse_on(many_of(json_pack("{sO}", json_string_value(text), text)), "map(&merge(@), @)");
+        refuse_on(many_of(long_text('a')), "to_string(@)");
+}
+
+/* As in map(&`[0, 0, ...]`, @): one list in many places is written as often. */
+static void a_result_counts_as_often_as_it_is_written(void **state)
+{
+        (void)state;
+        refuse_on(many_of(many_of(json_integer(0))), "@");
+        refuse_on(many_of(long_text('a')), "@");
+}
+
 static void objects_written_in_the_query_are_told(void **state)
 {
         cleanup_jmespath struct jmespath *query = NULL;
@@ -180,6 +244,8 @@ int main(int argc, char **argv)
                 cmocka_unit_test(a_chain_too_deep_for_the_stack_is_refused),
                 cmocka_unit_test(endless_work_is_refused),
                 cmocka_unit_test(results_that_only_sharing_keeps_small_are_refused),
+                cmocka_unit_test(long_texts_count_by_their_length),
+                cmocka_unit_test(a_result_counts_as_often_as_it_is_written),
                 cmocka_unit_test(objects_written_in_the_query_are_told),
         };
         case_files = argv + (argc > 1);
