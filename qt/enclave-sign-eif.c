@@ -170,6 +170,19 @@ static int write_to_sign(struct work *work, json_t **ret_result, struct error *e
 
 /* ---- the image anew ------------------------------------------------------------------------------------ */
 
+/* Between finding the image and opening its folder, who may write to one of the folders above can put a link
+ * there: the file would get into another folder, and its owner's name there. */
+static int check_folder(const struct work *work, struct error *err)
+{
+        struct stat st;
+
+        if (fstatat(target.file.dirfd, target.file.name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            st.st_dev == work->st.st_dev && st.st_ino == work->st.st_ino)
+                return 0;
+        return error_set(err, -ESTALE, "%s was moved or replaced meanwhile; try again",
+                         qt_text(work->qt, ARG_EIF));
+}
+
 /* A file that is replaced keeps its owner and its mode.  Only root can give a file away: others go
  * without. */
 static int keep_attributes(const struct work *work, int fd, struct error *err)
@@ -233,6 +246,8 @@ static int begin(struct work *work, struct error *err)
 
         if (r == 0)
                 r = target_begin(&target, out ? out : work->path, &progress, err);
+        if (r == 0 && !out)
+                r = check_folder(work, err);
         if (r == 0 && !out)
                 r = keep_attributes(work, target.file.fd, err);
         if (r == 0)

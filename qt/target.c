@@ -33,15 +33,26 @@ static int hold_up_signals(struct target *target, struct error *err)
         return r == 0 ? 0 : error_errno(err, r, "cannot watch for signals");
 }
 
-int target_begin(struct target *target, const char *path, struct progress *progress, struct error *err)
+/* A link is neither replaced, for it may be the system's (/dev/stdout), nor followed, for it may be
+ * somebody else's. */
+static int check_path(const char *path, struct error *err)
 {
         struct stat st;
 
-        *target = (struct target){
-                .file = ATOMIC_FILE_NONE, .progress = progress, .lock = PTHREAD_MUTEX_INITIALIZER};
+        if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+                return error_set(err, -ELOOP, "%s is a symbolic link; name the file itself", path);
         if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
                 return error_set(err, -EISDIR, "%s is a directory; name a file in it", path);
-        int r = hold_up_signals(target, err);
+        return 0;
+}
+
+int target_begin(struct target *target, const char *path, struct progress *progress, struct error *err)
+{
+        *target = (struct target){
+                .file = ATOMIC_FILE_NONE, .progress = progress, .lock = PTHREAD_MUTEX_INITIALIZER};
+        int r = check_path(path, err);
+        if (r == 0)
+                r = hold_up_signals(target, err);
         if (r < 0)
                 return r;
         r = atomic_file_begin(AT_FDCWD, path, 0644, &target->file, err);

@@ -21,7 +21,7 @@ struct target {
 };
 
 /* Begins writing `path`, and holds up SIGINT, SIGTERM and SIGHUP until target_watch().  `target` must live as
- * long as the process.  -EISDIR where the path is a folder. */
+ * long as the process.  -EISDIR where the path is a folder, -ELOOP where it is a symbolic link. */
 int target_begin(struct target *target, const char *path, struct progress *progress, struct error *err);
 
 /* From now on those signals end the process with status 1.  By a thread: what a process gives up of its

@@ -101,6 +101,59 @@ def test_a_link_stays_a_link(qt, eif, tmp_path):
     assert_good(eif, identity)
 
 
+@pytest.mark.parametrize("option", ["--eif-out", "--to-sign"])
+def test_a_link_in_the_place_of_the_output_is_neither_replaced_nor_followed(qt, eif, tmp_path, option):
+    """/dev/stdout is one: where that led to a file, root lost the link for all programs."""
+    link, target, identity = tmp_path / "stdout", tmp_path / "target", pair(tmp_path, "me")
+    target.write_text("kept")
+    link.symlink_to(target.name)
+    signing = options(identity) if option == "--eif-out" else options(identity)[:2]
+    result = qt.run("sign-eif", "--eif", eif, *signing, option, link)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"ERROR: {link} is a symbolic link; name the file itself\n"
+    assert os.readlink(link) == target.name and target.read_text() == "kept"
+
+
+SWAP = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Once the image is open: its folder and the link change their names. */
+int fstat64(int fd, struct stat64 *st)
+{
+        static int done;
+        char name[64], path[4096] = "";
+        snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+        if (readlink(name, path, sizeof(path) - 1) > 0 && strstr(path, "/a.eif") && !done++)
+                renameat2(-1, getenv("SWAP_A"), -1, getenv("SWAP_B"), RENAME_EXCHANGE);
+        return (int)syscall(SYS_newfstatat, fd, "", st, AT_EMPTY_PATH);
+}
+"""
+
+
+def test_a_folder_that_becomes_a_link_leads_nowhere(qt, eif, tmp_path):
+    """Whoever owns a folder above the image puts a link in its place after the image was found."""
+    theirs, victim, link, shim = (tmp_path / name for name in ("theirs", "victim", "link", "swap.so"))
+    theirs.mkdir()
+    victim.mkdir()
+    link.symlink_to(victim)
+    shutil.copy(eif, theirs / "a.eif")
+    (tmp_path / "swap.c").write_text(SWAP)
+    subprocess.run([need_program("cc"), "-shared", "-fPIC", "-o", shim, tmp_path / "swap.c"], check=True)
+    result = qt.run("sign-eif", "--eif", theirs / "a.eif", "--remove-signature",
+                    env={"LD_PRELOAD": str(shim), "SWAP_A": str(theirs), "SWAP_B": str(link)})
+    assert os.readlink(theirs) == str(victim)
+    assert list(victim.iterdir()) == [] and (link / "a.eif").read_bytes() == eif.read_bytes()
+    assert [path.name for path in link.iterdir()] == ["a.eif"]
+    assert result.returncode == 1 and result.stderr.endswith("was moved or replaced meanwhile; try again\n")
+
+
 def openssl_signature(identity, message, digest):
     return subprocess.run([need_program("openssl"), "dgst", f"-{digest}", "-sign", identity[1], message], check=True,
                           capture_output=True).stdout
