@@ -379,6 +379,7 @@ int tar_index_read(const struct tar_index *index, const char *name, image_sink_f
         cleanup_free uint8_t *chunk = malloc(CHUNK_SIZE);
         const struct entry *e = NULL;
         struct archive_entry *ae;
+        uint64_t total = 0;
         la_ssize_t n;
         int r = chunk ? follow(index, name, &e, err) : error_oom(err);
 
@@ -390,6 +391,13 @@ int tar_index_read(const struct tar_index *index, const char *name, image_sink_f
         if (code != ARCHIVE_OK && code != ARCHIVE_WARN)
                 return archive_fault(reader->archive, err);
         while ((n = archive_read_data(reader->archive, chunk, CHUNK_SIZE)) > 0) {
+                total += (uint64_t)n;
+                /* Holes cost an archive nothing, and a spool all that they pretend. */
+                if (total > index->file_size)
+                        return error_set(err, -EFBIG,
+                                         "%.300s: a sparse file with more bytes than the archive; pack it "
+                                         "without --sparse",
+                                         name);
                 r = sink(user, view_of(chunk, (size_t)n), err);
                 if (r < 0)
                         return r;

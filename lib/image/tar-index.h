@@ -33,7 +33,8 @@ DEFINE_CLEANUP(cleanup_tar_index_p, struct tar_index *, tar_index_free)
 bool tar_index_has(const struct tar_index *index, const char *name);
 
 /* Streams the file `name` (following links) to `sink`.  -ENOENT where it is missing, -EBADMSG where the name
- * occurs twice, leads in a circle or out of the archive, or the archive is corrupt. */
+ * occurs twice, leads in a circle or out of the archive, or the archive is corrupt, -EFBIG where it is sparse
+ * and larger than the archive. */
 int tar_index_read(const struct tar_index *index, const char *name, image_sink_fn sink, void *user,
                    struct error *err);
 

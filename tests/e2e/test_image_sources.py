@@ -391,6 +391,21 @@ def test_docker_archive(dump, tmp_path):
     assert 'no image "docker.io/library/nope:latest"; there is team/app:1' in dump.fails(f"docker-archive:{path}:nope")
 
 
+def test_a_sparse_member_does_not_fill_the_disk(dump, tmp_path):
+    """Ten kilobytes that would be spooled as 16 GiB."""
+    good = I.docker_archive_members({"a": GZIP}, {"a": TARS})
+    manifest = json.loads(good["manifest.json"])[0]
+    layer = manifest["Layers"][0]
+    sparse = I.file("s", b"1\n0\n512\n".ljust(512, b"\0") + b"d" * 512,
+                    pax={"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(16 << 30),
+                         "GNU.sparse.name": layer})
+    config = I.file(manifest["Config"], good[manifest["Config"]])
+    path = tmp_path / "sparse.tar"
+    manifest["Layers"] = [layer] * 3
+    path.write_bytes(I.layer_tar([I.file("manifest.json", I.json_bytes([manifest])), config, sparse]))
+    assert "a sparse file with more bytes than the archive" in dump.fails(f"docker-archive:{path}")
+
+
 def changed(members, **changes):
     """Members of a docker-archive with some replaced (None: left out)."""
     members = {**members, **{name.replace("__", "."): data for name, data in changes.items()}}
