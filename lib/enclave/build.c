@@ -26,6 +26,11 @@
  * lies. */
 static const uint64_t IMAGE_SIZE_MAX = UINT64_C(1) << 40;
 
+/* Holes cost a layer nothing, and the enclave image all that they pretend.  What grows by them is limited as
+ * what grows when it is inflated (image.h). */
+static const uint64_t HOLES_FLOOR = UINT64_C(1) << 30;
+enum { HOLES_RATIO_MAX = 200 };
+
 struct build {
         const struct enclave_build_options *options;
         struct image *image;
@@ -123,8 +128,15 @@ static int merge_layers(struct build *build, struct error *err)
 
 static int check_size(const struct build *build, struct error *err)
 {
-        uint64_t size = image_tree_stats(build->tree).n_bytes;
+        struct image_tree_stats stats = image_tree_stats(build->tree);
+        uint64_t size = stats.n_bytes;
 
+        if (size <= IMAGE_SIZE_MAX && size > HOLES_FLOOR && size / HOLES_RATIO_MAX > stats.n_stored)
+                return error_set(err, -EFBIG,
+                                 "%s: its files have %llu bytes in all, of which %llu are in its layers and "
+                                 "the others are holes of sparse files: more than %d-fold",
+                                 build->options->image, (unsigned long long)size,
+                                 (unsigned long long)stats.n_stored, HOLES_RATIO_MAX);
         if (size <= IMAGE_SIZE_MAX)
                 return 0;
         return error_set(err, -EFBIG, "%s: its files have %llu bytes in all, over the limit of %llu",

@@ -72,10 +72,21 @@ int tree_inode_new(struct image_tree *tree, const struct image_inode *from, stru
         return 0;
 }
 
+static uint64_t stored_bytes(const struct image_inode *inode)
+{
+        uint64_t n = 0;
+
+        for (size_t i = 0; i < inode->n_extents; i++)
+                n += inode->extents[i].length;
+        return n;
+}
+
 void tree_inode_ref(struct image_tree *tree, struct tree_inode *inode)
 {
-        if (inode->pub.n_links++ == 0)
-                tree->stats.n_bytes += inode->pub.size;
+        if (inode->pub.n_links++ > 0)
+                return;
+        tree->stats.n_bytes += inode->pub.size;
+        tree->stats.n_stored += stored_bytes(&inode->pub);
 }
 
 void tree_inode_unref(struct image_tree *tree, struct tree_inode *inode)
@@ -84,6 +95,7 @@ void tree_inode_unref(struct image_tree *tree, struct tree_inode *inode)
                 if (--inode->pub.n_links > 0)
                         return;
                 tree->stats.n_bytes -= inode->pub.size;
+                tree->stats.n_stored -= stored_bytes(&inode->pub);
         }
         tree->stats.memory -= inode->bytes;
         free(inode);

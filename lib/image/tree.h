@@ -69,9 +69,10 @@ struct image_inode {
 };
 
 struct image_tree_stats {
-        uint64_t n_nodes; /* names, the root included */
-        uint64_t n_bytes; /* sizes of the regular files, each once however many links it has */
-        uint64_t memory;  /* bytes that the index takes */
+        uint64_t n_nodes;  /* names, the root included */
+        uint64_t n_bytes;  /* sizes of the regular files, each once however many links it has */
+        uint64_t n_stored; /* of them those that are in a layer: the others are holes */
+        uint64_t memory;   /* bytes that the index takes */
         unsigned n_layers;
 };
 
