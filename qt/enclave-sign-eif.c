@@ -170,6 +170,17 @@ static int write_to_sign(struct work *work, json_t **ret_result, struct error *e
 
 /* ---- the image anew ------------------------------------------------------------------------------------ */
 
+/* The image stays as it is where only what is to be signed is written. */
+static int check_message_path(const struct work *work, struct error *err)
+{
+        const char *path = qt_text(work->qt, ARG_TO_SIGN);
+        struct stat st;
+
+        if (!path || stat(path, &st) < 0 || st.st_dev != work->st.st_dev || st.st_ino != work->st.st_ino)
+                return 0;
+        return error_set(err, -EINVAL, "--to-sign %s is the image itself; name another file", path);
+}
+
 /* Between finding the image and opening its folder, who may write to one of the folders above can put a link
  * there: the file would get into another folder, and its owner's name there. */
 static int check_folder(const struct work *work, struct error *err)
@@ -244,6 +255,8 @@ static int begin(struct work *work, struct error *err)
         };
         int r = find_image(work, err);
 
+        if (r == 0)
+                r = check_message_path(work, err);
         if (r == 0)
                 r = target_begin(&target, out ? out : work->path, &progress, err);
         if (r == 0 && !out)

@@ -154,6 +154,15 @@ def test_a_folder_that_becomes_a_link_leads_nowhere(qt, eif, tmp_path):
     assert result.returncode == 1 and result.stderr.endswith("was moved or replaced meanwhile; try again\n")
 
 
+def test_what_is_to_be_signed_does_not_replace_the_image(qt, eif, tmp_path):
+    before, identity = eif.read_bytes(), pair(tmp_path, "me")
+    os.link(eif, tmp_path / "b.eif")
+    for name in ("a.eif", "b.eif"):
+        message = qt.fails("sign-eif", "--eif", eif, "--signing-certificate", identity[0], "--to-sign", tmp_path / name)
+        assert "is the image itself; name another file" in message
+        assert (tmp_path / name).read_bytes() == before
+
+
 def openssl_signature(identity, message, digest):
     return subprocess.run([need_program("openssl"), "dgst", f"-{digest}", "-sign", identity[1], message], check=True,
                           capture_output=True).stdout
