@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pathlib
+import platform
 import pty
 import re
 import select
@@ -20,6 +21,7 @@ import pytest
 
 from bundles import bundle, cgroup_folders, rune  # noqa: F401
 from conftest import wait_for
+from kill_at import calls_of
 
 FOREVER = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 
@@ -122,7 +124,7 @@ def test_many_runs_at_once(rune, bundle):
 
 
 def test_create_start_kill_delete(rune, bundle, tmp_path):
-    bundle.shell("echo started; " + FOREVER)
+    bundle.shell("trap 'exit 0' TERM; echo started; " + FOREVER)
     rune.create(bundle, "c", "--pid-file", tmp_path / "pid")
     state = rune.state()
     assert state["status"] == "created"
@@ -196,6 +198,16 @@ def test_a_created_container_can_be_asked_to_end(rune, bundle):
     rune.create(bundle)
     rune("kill", "c", "TERM")
     rune.wait_status("stopped")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of the system calls are of x86_64")
+def test_a_created_container_heeds_signals_before_create_is_told(rune, bundle):
+    """Else one that is sent as soon as `create` returns is lost."""
+    sendmsg, sigaction = 46, 13
+    bundle.write()
+    calls = calls_of(rune.command("create", "--bundle", bundle.path, "c"), 1)
+    last_message = len(calls) - 1 - calls[::-1].index(sendmsg)
+    assert sigaction in calls[:last_message], calls
 
 
 def test_output_of_a_terminal_of_ours_has_plain_newlines(rune, bundle):

@@ -317,7 +317,6 @@ static int wait_and_execute(const struct plan *plan, const struct init_program *
         }
         /* The host's procfs: the container's may lie. */
         (void)snprintf(name, sizeof(name), "self/fd/%d", plan->exec_fifo_fd);
-        heed(end_by);
         cleanup_fd int fifo = openat(plan->host_proc_fd, name, O_WRONLY | O_CLOEXEC);
         heed(SIG_DFL);
         if (fifo < 0)
@@ -343,8 +342,12 @@ static int become_process(const struct plan *plan, const struct init_program *pr
                 r = become_payload(plan, program, &payload, err);
         if (r == 0)
                 r = drop_descriptors(plan, program, err);
-        if (r == 0)
-                r = report(plan, PLAN_CREATED, err);
+        if (r < 0)
+                return r;
+        /* Who hears of CREATED may ask at once. */
+        if (plan->exec_fifo_fd >= 0)
+                heed(end_by);
+        r = report(plan, PLAN_CREATED, err);
         return r < 0 ? r : wait_and_execute(plan, program, &payload, err);
 }
 
