@@ -5,6 +5,7 @@ Each engine lives in namespaces of its own (network, mounts), with its state in 
 that it makes is seen outside or stays.  Images are made here, from a static busybox.
 """
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -99,6 +100,21 @@ def remove_groups(*names):
                 os.rmdir(folder)
 
 
+@contextlib.contextmanager
+def shared_groups(*names):
+    """Meanwhile an engine makes groups where those of other tests do.  The last one removes them: a group that is empty may
+    be one whose first process is just on its way in."""
+    lock = os.open("/sys/fs/cgroup", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove_groups(*names)
+    finally:
+        os.close(lock)
+
+
 def remove_plain_folders():
     """Removes the empty folders beside the hierarchies of v1 that other runtimes have left for controllers that the
     machine hasn't: Podman takes each for a hierarchy."""
@@ -180,6 +196,17 @@ class Terminal:
             return self.size_inside() == f"{rows} {columns}"
         wait_for(arrived, f"a terminal of {rows} rows and {columns} columns inside")
 
+    def resize_until(self, rows, columns, wanted):
+        """As above, where what is at the other end tells of a change by itself: until it says what is wanted."""
+        self.resize(rows, columns)
+
+        def told():
+            self.process.send_signal(signal.SIGWINCH)
+            self.read(0.1)
+            return wanted in self.text
+        wait_for(told, wanted)
+        self.expect(wanted)
+
     def size_inside(self):
         """What a shell at the other end sees."""
         self.send("echo size=$(stty size)=\n")
@@ -231,6 +258,7 @@ class Docker(Client):
     def __init__(self, folder):
         self.folder, self.socket = folder, folder / "docker.sock"
         self.process = None
+        self.groups = folder.name  # the control group that its containers' are in
         super().__init__([need_distribution_program("docker")],
                          dict(os.environ, DOCKER_HOST=f"unix://{self.socket}", DOCKER_CONFIG=str(folder / "client"),
                               DOCKER_BUILDKIT="0"))
@@ -240,6 +268,10 @@ class Docker(Client):
 
     def pid(self, name):
         return int(self.inspect(name, "{{.State.Pid}}"))
+
+    def state_folder(self, name):
+        """Of the runtime, for one container."""
+        return next((self.folder / "exec").glob(f"runtime-*/moby/{name}"))
 
     def in_network(self, *command):
         """A command in the engine's network namespace."""
@@ -279,7 +311,7 @@ def running_docker(folder, runtime, config=None, path_programs=(), subordinate=N
     (folder / "daemon.json").write_text(json.dumps({
         "runtimes": {"rune": {"path": runtime}}, "default-runtime": "rune", "storage-driver": "vfs",
         "data-root": str(folder / "data"), "exec-root": str(folder / "exec"), "pidfile": str(folder / "pid"),
-        "hosts": [engine.env["DOCKER_HOST"]], **(config or {})}))
+        "hosts": [engine.env["DOCKER_HOST"]], "cgroup-parent": f"/{engine.groups}", **(config or {})}))
     env = dict(os.environ, PATH=f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin")
     command = own_namespaces(*before, need_distribution_program("dockerd"), "--config-file", str(folder / "daemon.json"),
                              over={name: subordinate for name in ("/etc/subuid", "/etc/subgid") if subordinate},
@@ -300,7 +332,7 @@ def running_docker(folder, runtime, config=None, path_programs=(), subordinate=N
         end_process(process)
         with contextlib.suppress(OSError, ValueError):
             os.kill(int((folder / "exec" / "containerd" / "containerd.pid").read_text()), signal.SIGKILL)
-        remove_groups("docker")
+        remove_groups(engine.groups)
 
 
 def cgroup_file(pid, v1_controller, v1_name, v2_name):
@@ -394,6 +426,12 @@ def running_podman(folder, runtime, rootless=False, cgroups="enabled", netns="br
     """Podman whose default runtime is `runtime`."""
     if os.geteuid() != 0:
         pytest.skip("a Podman apart from the machine's own needs root")
+    with shared_groups("libpod_parent"), podman_in_namespaces(folder, runtime, rootless, cgroups, netns) as podman:
+        yield podman
+
+
+@contextlib.contextmanager
+def podman_in_namespaces(folder, runtime, rootless, cgroups, netns):
     folder = pathlib.Path(folder)
     for name in ("home", "tmp", "run", "networks", "storage"):
         (folder / name).mkdir()
@@ -421,7 +459,6 @@ def running_podman(folder, runtime, rootless=False, cgroups="enabled", netns="br
             podman.run("system", "migrate")  # ends the process that holds the user namespace
         holder.stdout.close()
         end_process(holder)
-        remove_groups("libpod_parent")
 
 
 def user_files(folder, number):
@@ -502,6 +539,12 @@ def running_containerd(folder, runtime):
     """A containerd whose runtime is `runtime`, in ctr and in its Container Runtime Interface."""
     if os.geteuid() != 0:
         pytest.skip("containerd needs root")
+    with shared_groups("default", "k8s.io"), containerd_in_namespaces(folder, runtime) as engine:
+        yield engine
+
+
+@contextlib.contextmanager
+def containerd_in_namespaces(folder, runtime):
     folder = pathlib.Path(folder)
     engine = Containerd(folder, runtime)
     for name in ("networks", "run"):
@@ -527,4 +570,3 @@ def running_containerd(folder, runtime):
             for task in engine.run("--namespace", namespace, "tasks", "ls", "-q").stdout.split():
                 engine.run("--namespace", namespace, "tasks", "rm", "-f", task)
         end_process(process)
-        remove_groups("default", "k8s.io")
