@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, wait_for
 from engines import IMAGE, Terminal, running_docker, runtime_under_test, short_folder
 
 
@@ -29,7 +29,9 @@ def test_docker_run_exec_and_stop(docker, options):
     done = docker.run("run", "--rm", "-i", "-h", "box", "-u", "alice", "-w", "/tmp", "-e", "X=a b", *options, IMAGE, "sh", "-c",
                       'hostname; id -un; pwd; echo "$X"; cat; cat /etc/hosts | grep -c box; exit 7', input="typed\n")
     assert (done.returncode, done.stdout.split("\n")[:6]) == (7, ["box", "alice", "/tmp", "a b", "typed", "1"]), done.stderr
-    with docker.started(*options, command=("sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.1; done")) as box:
+    script = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.1; done"
+    with docker.started(*options, command=("sh", "-c", script)) as box:
+        wait_for(lambda: docker("logs", box) == "ready", "the trap")
         assert docker("exec", box, "sh", "-c", "echo inside $(cat /proc/1/comm)") == "inside sh"
         assert docker.run("exec", box, "sh", "-c", "exit 3").returncode == 3
         assert docker("exec", "-u", "alice:team", "-w", "/tmp", "-e", "Y=1", box, "sh", "-c",
@@ -41,8 +43,7 @@ def test_docker_run_exec_and_stop(docker, options):
 def test_docker_run_interactive_with_a_terminal(docker, options):
     with Terminal(docker, "run", "--rm", "-it", *options, IMAGE, "sh", rows=31, columns=77) as terminal:
         terminal.expect("# ")
-        terminal.send("stty size\n")
-        terminal.expect("31 77")
+        wait_for(lambda: terminal.size_inside() == "31 77", "the first size")
         terminal.resize_inside(12, 34)
         terminal.expect("# ")
         terminal.send("echo $((40 + 2)); exec sleep 100 & wait\n")

@@ -104,10 +104,11 @@ def test_podman(build_dir, for_everybody, of_a_user):
         assert lines[6] != os.uname().release
         with Terminal(podman, "run", "--rm", "-it", *options, IMAGE, "sh", rows=31, columns=77) as terminal:
             terminal.expect("# ")
-            terminal.send("stty size; exit 9\n")
-            terminal.expect("31 77")
+            wait_for(lambda: terminal.size_inside() == "31 77", "the first size")
+            terminal.send("exit 9\n")
             assert terminal.wait() == 9
-        name = podman("run", "-d", *options, IMAGE, "sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.1; done")
+        name = podman("run", "-d", *options, IMAGE, "sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.1; done")
+        wait_for(lambda: podman("logs", name) == "ready", "the trap")
         assert podman("exec", name, "sh", "-c", "echo inside $(cat /proc/1/comm)") == "inside sh"
         podman("stop", name)
         assert podman.inspect(name, "{{.State.ExitCode}}") == "5"

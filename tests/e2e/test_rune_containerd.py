@@ -63,6 +63,7 @@ def test_tasks(containerd):
         assert containerd.error("tasks", "exec", "--exec-id", "two", box, "sh", "-c", "exit 9")[0] == 9
         with Terminal(containerd, "tasks", "exec", "-t", "--exec-id", "three", box, "tty") as terminal:
             terminal.expect("/dev/pts/")
+            assert terminal.wait() == 0
         containerd("tasks", "pause", box)
         assert "PAUSED" in containerd("tasks", "ls")
         containerd("tasks", "resume", box)

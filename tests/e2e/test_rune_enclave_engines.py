@@ -2,11 +2,11 @@
 """Enclaves through real engines: Docker and Podman, seen from the side of who types `docker run`.  The PAL is one of
 tests/pal, whose process is just another process."""
 import os
-import pathlib
 import subprocess
 
 import pytest
 
+from conftest import wait_for
 from engines import IMAGE, Terminal, running_docker, running_podman, runtime_under_test, short_folder
 
 
@@ -45,8 +45,7 @@ def test_docker_run_of_an_enclave(docker, options, version):
 def test_docker_run_interactive_with_a_terminal(docker, options):
     with Terminal(docker, "run", "--rm", "-it", *options(), IMAGE, "x", "tty", rows=31, columns=77) as terminal:
         terminal.expect("tty ")
-        terminal.resize(12, 34)
-        terminal.expect("tty 34x12")
+        terminal.resize_until(12, 34, "tty 34x12")
     docker("rm", "-f", docker("ps", "-q"))
 
 
@@ -57,6 +56,7 @@ def test_docker_input_reaches_the_enclave(docker, options):
 
 def test_docker_exec_stop_and_kill(docker, options):
     with docker.started(*options(), command=("x", "wait")) as box:
+        wait_for(lambda: docker("logs", box) == "ready", "its handlers")
         assert docker("exec", box, "sh", "args", "two words", "") == "sh\nargs\ntwo words"
         assert docker.run("exec", box, "x", "exit", "7").returncode == 7
         assert docker.run("exec", "-i", box, "x", "cat", input="abc").stdout == "abc"
@@ -86,9 +86,8 @@ def test_docker_tells_how_a_pal_ended_the_process(docker, options, pals, call, d
 def test_docker_shows_what_the_enclave_is(docker, options):
     """The report of a running enclave, by rune itself on the engine's state folder."""
     with docker.started(*options("v3"), command=("x", "wait")) as box:
-        socket = next(path for path in pathlib.Path(docker.folder).rglob("agent.sock") if path.parent.name == box)
         rune = docker("info", "--format", "{{(index .Runtimes \"rune\").Path}}")
-        report = subprocess.run([rune, "--root", socket.parents[1], "attest", box], capture_output=True, text=True,
+        report = subprocess.run([rune, "--root", docker.state_folder(box).parent, "attest", box], capture_output=True, text=True,
                                 check=True).stdout
         assert report == b"R".hex() * 432 + "\n"
 
@@ -105,6 +104,7 @@ def test_podman_run_and_exec_of_an_enclave(build_dir, pals, options, rootless, t
         podman.command += flags
         assert podman("run", "--rm", *options(), IMAGE, "x", "args", "two words") == "x\nargs\ntwo words"
         name = podman("run", "-d", *options(), IMAGE, "x", "wait")
+        wait_for(lambda: podman("logs", name) == "ready", "its handlers")
         assert podman("exec", name, "x", "args", "a b") == "x\nargs\na b"
         podman("stop", name)
         assert podman.inspect(name, "{{.State.ExitCode}}") == "7"

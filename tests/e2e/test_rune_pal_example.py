@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from bundles import bundle, rune  # noqa: F401
+from conftest import wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -43,8 +44,9 @@ def test_example_pal_tells_what_is_wrong_as_the_page_says(rune, bundle, hello):
 
 def test_example_pal_execs_and_ends_by_signals(rune, bundle, hello):
     make(bundle, hello, "")
-    bundle.shell("trap 'exit 5' TERM; while :; do sleep 0.1; done")
+    bundle.shell("trap 'exit 5' TERM; echo ready; while :; do sleep 0.1; done")
     rune.start(bundle)
+    wait_for(lambda: (bundle.path / "c.out").read_text() == "ready\n", "the trap")
     assert rune.state()["annotations"]["example.hello"] == "no enclave at all"
     assert rune("exec", "c", "echo", "a b").stdout == "a b\n"
     rune("kill", "c", "TERM")

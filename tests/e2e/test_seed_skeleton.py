@@ -101,10 +101,9 @@ def test_docker_exec_and_stop(docker):
 def test_docker_attest(docker, build_dir, verify, tmp_path):
     """A quote of the engine's container, by rune itself on the engine's state folder: a test quote, and refused as one."""
     name = docker("run", "-d", *words(3, "simulate"), "skeleton-enclave", "skeleton", "wait_timeout", "600")
-    socket = next(path for path in pathlib.Path(docker.folder).rglob("agent.sock") if path.parent.name == name)
     quote = tmp_path / "quote"
-    done = subprocess.run([build_dir / "rune/rune", "--root", socket.parents[1], "attest", "--isRA", "--quote-type",
-                           "ecdsa", "--reportFile", quote, name], capture_output=True, text=True, check=True)
+    done = subprocess.run([build_dir / "rune/rune", "--root", docker.state_folder(name).parent, "attest", "--isRA",
+                           "--quote-type", "ecdsa", "--reportFile", quote, name], capture_output=True, text=True, check=True)
     assert "simulated: a test quote, evidence of nothing" in done.stderr
     assert "this is a test quote" in verify("--no-tcb", "--allow-debug", quote, status=1).stderr
     assert "TEST QUOTE" in verify("--accept-test-quotes", quote).stdout
