@@ -42,6 +42,7 @@ class FakeRegistry:
         self.realm = None         # another token server's URL
         self.token_reply = None   # raw bytes instead of the token
         self.token_uses = None    # so many requests until a token has run out
+        self.lock = threading.Lock()
         self.redirect = None      # blobs are at this URL prefix
         self.wrong = {}           # digest -> bytes given instead
         self.lengths = {}         # digest -> wrong Content-Length
@@ -72,6 +73,13 @@ class FakeRegistry:
 
     def new_token(self):
         self.token = "token-%d" % (int(self.token.rsplit("-", 1)[1]) + 1)
+
+    def use_token(self):
+        if self.token_uses == 0:
+            self.token_uses = None
+            self.new_token()
+        elif self.token_uses is not None:
+            self.token_uses -= 1
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -114,10 +122,12 @@ class RegistryHandler(Handler):
         state = self.server.state
         if state.before and state.before(self):
             return None
-        for failure in state.failures:
-            if re.search(failure[0], self.path):
+        with state.lock:
+            failure = next((one for one in state.failures if re.search(one[0], self.path)), None)
+            if failure:
                 state.failures.remove(failure)
-                return self.error(failure[1], "failing on purpose", **failure[2])
+        if failure:
+            return self.error(failure[1], "failing on purpose", **failure[2])
         url = urllib.parse.urlsplit(self.path)
         if url.path == "/token":
             return self.give_token(urllib.parse.parse_qs(url.query or body.decode()))
@@ -137,12 +147,8 @@ class RegistryHandler(Handler):
     def authorized(self):
         state = self.server.state
         if state.token:
-            if state.token_uses is not None:
-                if state.token_uses == 0:
-                    state.token_uses = None
-                    state.new_token()
-                else:
-                    state.token_uses -= 1
+            with state.lock:  # transfers come at the same time
+                state.use_token()
             if self.headers.get("Authorization") == "Bearer " + state.token:
                 return True
             realm = state.realm or self.server.url + "/token"
@@ -288,6 +294,15 @@ def fake_registry(state=None, tls=None, clients=None):
     state.url = server.url = ("https://" if tls else "http://") + state.host
     with running(server, state):
         yield state
+
+
+@contextlib.contextmanager
+def nobody():
+    """An address of this machine, "127.0.0.1:port", that refuses connections: its port is taken, so that no server of
+    another test gets it, and nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield "127.0.0.1:%d" % taken.getsockname()[1]
 
 
 def make_certificate(folder, names=("IP:127.0.0.1",)):

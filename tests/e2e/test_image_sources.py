@@ -305,9 +305,8 @@ def test_busy_registry_is_asked_again(dump, fake, status):
 
 
 def test_refused_connection(dump):
-    with F.fake_registry() as gone:
-        pass
-    assert f"registry {gone.host}: Connection refused" in dump.fails(f"docker://{gone.host}/app:1")
+    with F.nobody() as host:
+        assert f"registry {host}: Connection refused" in dump.fails(f"docker://{host}/app:1")
 
 
 # --- layouts and archives, ours and made by others -----------------------------------------------------------
