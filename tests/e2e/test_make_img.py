@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 import cpio
 import eif_reader
+import fake_servers
 import images
-from conftest import need_program, wait_for
+from conftest import DEADLINE, need_program, wait_for
 from enclaves import Qt, busybox_image, busybox_layer
 
 NOW = datetime.datetime(2023, 11, 15)  # about SOURCE_DATE_EPOCH; certificates are checked against the real clock
@@ -312,14 +313,17 @@ def test_memory_stays_bounded_whatever_the_size(qt, tmp_path):
     assert peaks[1] < 128 * 1024 and peaks[1] < peaks[0] * 1.25, peaks
 
 
-def test_interrupted_build_leaves_nothing(qt, tmp_path):
-    layout = large_layout(tmp_path / "layout", 200)
-    out = tmp_path / "out"
+def test_interrupted_build_leaves_nothing(qt, image, tmp_path):
+    out, last = tmp_path / "out", image.layer_digests[-1]
     out.mkdir()
-    process = qt.start_process("make-img", "--docker-uri", f"oci:{layout}:latest", "--eif", out / "x.eif")
-    wait_for(lambda: list(out.iterdir()) or process.poll() is not None, "the temporary file")
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    with fake_servers.fake_registry() as registry:
+        registry.add("app:1", image)
+        registry.stall[last] = 10 * DEADLINE  # so that the build is not at its end before it is interrupted
+        process = qt.start_process("make-img", "--docker-uri", f"docker://{registry.host}/app:1", "--eif", out / "x.eif")
+        wait_for(lambda: last not in registry.stall or process.poll() is not None, "the transfer of the last layer")
+        assert list(out.iterdir())
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
     assert process.returncode == 1
     assert list(out.iterdir()) == []
 
