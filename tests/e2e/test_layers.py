@@ -230,7 +230,7 @@ def read_tree(root, xattrs=None):
             key = st.st_ino if not stat.S_ISDIR(st.st_mode) else path
             groups.setdefault(key, set()).add(path)
             out[path] = (key, Fact(stat.S_IFMT(st.st_mode), stat.S_IMODE(st.st_mode), st.st_uid, st.st_gid,
-                                   int(st.st_mtime), content, device, tuple(sorted(own.items())), frozenset()))
+                                   st.st_mtime_ns // 1_000_000_000, content, device, tuple(sorted(own.items())), frozenset()))
     return {path: dataclasses.replace(fact, names=frozenset(groups[key])) for path, (key, fact) in out.items()}
 
 

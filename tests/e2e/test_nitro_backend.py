@@ -4,7 +4,6 @@ import textwrap
 
 import pytest
 
-from conftest import free_port
 from enclaves import ImageFolder, Qt, shell
 from test_ne_emulator import PONG, Emulator
 
@@ -49,13 +48,15 @@ def test_a_job_runs_and_its_status_comes_out(nitro, short):
 
 
 def test_an_enclave_is_seen_reached_and_stopped(nitro, pong):
-    port = free_port()
     out, err = nitro.run(f"""
         $QT start --eif {pong} --mem 256 --debug-mode --cid 33 >info || exit
         grep -c EnclaveCID.*33 info
         $QT console --enclave-id 0 >console &
-        $QT forward --enclave-id 0 {port}:7000 & forward=$!
-        until echo PING | busybox nc -w 5 127.0.0.1 {port} >answer && grep PONG answer; do sleep 0.2; done
+        $QT forward --enclave-id 0 0:7000 2>forwarded & forward=$!
+        until grep -q : forwarded; do sleep 0.1; done
+        port=$(sed 's/[^:]*:\\([0-9]*\\).*/\\1/; q' forwarded)
+        until echo PING | busybox nc -w 5 127.0.0.1 $port >answer && grep PONG answer; do sleep 0.2; done
+        until grep -q ready console; do sleep 0.1; done
         $QT stop --enclave-id 0
         kill $forward
         wait

@@ -11,7 +11,7 @@ import pytest
 import eif_maker
 from conftest import ROOT, wait_for
 from enclaves import ImageFolder, Qt, shell
-from test_ne_emulator import Emulator, descendants
+from test_ne_emulator import Emulator, descendants, is_running
 
 LOOP = "trap 'echo bye; exit 3' TERM; trap 'exit 4' USR1; echo ready; while :; do sleep 1 & wait $!; done"
 
@@ -113,17 +113,11 @@ def test_a_killed_machine_is_a_failure_that_says_so(host, loop):
 
 def test_a_killed_host_leaves_no_enclave(host, loop):
     process, pid = host.start(f"image={loop} memory=256")
+    below = descendants(process.pid)
     os.kill(pid, signal.SIGKILL)
     process.communicate(timeout=60)
     assert process.returncode == 137
-    wait_for(lambda: not descendants_or_none(process.pid), "the end of all")
-
-
-def descendants_or_none(pid):
-    try:
-        return descendants(pid)
-    except OSError:
-        return {}
+    wait_for(lambda: not any(map(is_running, below)), "the end of all")
 
 
 def test_an_image_too_large_for_the_memory_is_refused_with_what_would_do(host, short):

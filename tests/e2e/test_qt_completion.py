@@ -84,7 +84,7 @@ class Zsh:
                 self.output += os.read(self.fd, 4096).decode(errors="replace")
             return mark in self.output
         try:
-            wait_for(found, mark, 20)
+            wait_for(found, mark)
         except TimeoutError:
             pytest.fail(f"no {mark!r} in {self.output!r}")
         before, _, self.output = self.output.partition(mark)
