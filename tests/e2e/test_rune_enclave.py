@@ -160,6 +160,17 @@ def test_signals_reach_the_process_by_its_own_number(rune, bundle, enclave):
     assert process.wait(30) == 7
 
 
+def test_a_signal_that_comes_while_the_pal_makes_the_process_is_passed_on(rune, bundle, enclave):
+    enclave("v2", "wait", words="slow")
+    process = rune.start_process("run", "--bundle", bundle.write(), "c", stdout=subprocess.PIPE, text=True)
+    seen = Reader(process.stdout)
+    seen.expect("ready")
+    os.kill(rune.state()["pid"], signal.SIGUSR1)
+    seen.expect("SIGUSR1")
+    os.kill(rune.state()["pid"], signal.SIGTERM)
+    assert process.wait(30) == 7
+
+
 def test_a_signal_ends_an_enclave_of_version_1(rune, bundle, enclave):
     enclave("v1", "wait")
     process = rune.start_process("run", "--bundle", bundle.write(), "c", stdout=subprocess.PIPE, text=True)

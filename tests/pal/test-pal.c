@@ -10,6 +10,8 @@
  *      crash     writes to address 0   exit:N    ends the process with status N
  *      hang      never returns         value:N   (of exec) gives N for an exit status
  *
+ * With the word slow pal_create_process takes a second more once its process is there.
+ *
  * A report is all 'R', one to a target all 'T' with the target's first 64 bytes in REPORTDATA.  The word
  * report=self has the former say in CPUSVN that it is simulated, report=target the latter; report=short
  * makes both 100 bytes.
@@ -272,6 +274,8 @@ int pal_create_process(struct pal_create_process_args *args)
         pid_t pid = start(args->path, args->argv, args->env, args->stdio);
         if (pid < 0)
                 return pid;
+        if (strstr(arguments, "slow"))
+                (void)sleep(1);
         if (!first)
                 first = pid;
         *args->pid = pid;

@@ -75,14 +75,14 @@ static int start_thread(void *(*run)(void *user), void *user, const char *what, 
         return 0;
 }
 
-/* Every thread that comes later has them blocked as well. */
-static int take_signals(struct process *process, struct error *err)
+/* Those that come before there is a process wait for it: without handlers, a first process of a PID namespace
+ * would lose them.  Every thread that comes later has them blocked as well. */
+static void hold_signals(void)
 {
         sigset_t set;
 
         signals_to_take(&set);
         (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-        return start_thread(pass_signals_on, process, "takes signals", err);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
@@ -175,9 +175,10 @@ int enclave_process_run(struct runelet *runelet, const struct payload *payload, 
                 .env = payload->env,
                 .pid = -1,
         };
+        hold_signals();
         int r = create(&process, err);
         if (r == 0)
-                r = take_signals(&process, err);
+                r = start_thread(pass_signals_on, &process, "takes signals", err);
         if (r == 0)
                 r = agent_serve(runelet, err);
         if (r == 0)
