@@ -103,6 +103,15 @@ class Puppet:
         return ctypes.c_longlong(self.registers().rax).value
 
 
+RT_SIGTIMEDWAIT = 128 if platform.machine() == "x86_64" else 137
+
+
+def wait_until_it_stands_by(process):
+    """`rune run` or `rune exec` without a terminal, until it does nothing but pass on signals and wait for the end.  The
+    process in an enclave writes before that, and rune tells of its end otherwise."""
+    wait_until_idle(process.pid, RT_SIGTIMEDWAIT)
+
+
 def wait_until_idle(pid, call=None, deadline=30):
     """Until the process's main thread waits in the kernel, in this system call where one is named."""
     end = time.monotonic() + deadline

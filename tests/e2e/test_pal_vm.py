@@ -19,6 +19,7 @@ import pytest
 from bundles import bundle, rune  # noqa: F401
 from conftest import ROOT, need_program, wait_for
 from enclaves import ImageFolder, Qt, shell
+from inject import wait_until_it_stands_by
 
 MIB = 1 << 20
 
@@ -197,6 +198,8 @@ def test_a_container_whose_machine_is_killed_fails_and_says_so(rune, bundle, vm,
     assert run.stdout.readline() == "up\n"
     further = rune.start_process("exec", "c", "sh", "-c", "echo up; sleep 1000", text=True, stdout=subprocess.PIPE)
     assert further.stdout.readline() == "up\n"
+    for process in (run, further):
+        wait_until_it_stands_by(process)
     os.kill(process_of(own_list, victim), signal.SIGKILL)
     _, said_of_it = run.communicate(timeout=60)
     assert run.returncode == 1 and "pal_exec: the enclave has ended: " in said_of_it and text in said_of_it

@@ -16,6 +16,7 @@ import pytest
 
 from bundles import bundle, rune  # noqa: F401
 from conftest import wait_for
+from inject import wait_until_it_stands_by
 from test_rune_lifecycle import alive, leftovers
 
 
@@ -228,6 +229,7 @@ def test_an_exec_whose_caller_is_killed_ends_in_the_enclave(running, tmp_path):
     process = rune.start_process("exec", "--pid-file", tmp_path / "pid", "c", "x", "wait", stdout=subprocess.PIPE,
                                  text=True)
     Reader(process.stdout).expect("ready")
+    wait_until_it_stands_by(process)
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
     assert process.wait(30) == 137
     assert process.stdout.read() == ""  # its end: nobody has it open any more
@@ -237,6 +239,7 @@ def test_an_exec_ends_with_the_enclave(running):
     rune = running()
     process = rune.start_process("exec", "c", "x", "wait", stdout=subprocess.PIPE, text=True)
     Reader(process.stdout).expect("ready")
+    wait_until_it_stands_by(process)
     rune("kill", "c", "KILL")
     assert process.wait(30) == 137
 

@@ -16,6 +16,7 @@ import struct
 import subprocess
 import termios
 import time
+import uuid
 
 import pytest
 
@@ -114,7 +115,8 @@ def test_many_runs_at_once(rune, bundle):
     bundle.shell("echo $$").write()
     del bundle.linux["cgroupsPath"]
     bundle.write()
-    processes = [rune.start_process("run", "--bundle", bundle.path, f"c{i}", stdout=subprocess.PIPE, text=True)
+    word = f"many{uuid.uuid4().hex[:10]}"  # their groups have these names
+    processes = [rune.start_process("run", "--bundle", bundle.path, f"{word}-{i}", stdout=subprocess.PIPE, text=True)
                  for i in range(12)]
     assert [p.communicate(timeout=60)[0] for p in processes] == ["1\n"] * 12
     assert [p.returncode for p in processes] == [0] * 12

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import uuid
 
 import pytest
 
@@ -52,6 +53,7 @@ def bundle(build_dir, hello, tmp_path):
     config["annotations"] = {"enclave.type": "AwsNitroEnclaves", "enclave.runtime.path": "/usr/lib64/libpal_ne.so",
                              "enclave.runtime.args": "image=/root/hello.eif memory=256 vcpus=2"}
     config["process"]["terminal"] = False
+    config["linux"]["cgroupsPath"] = f"/rune-e2e/{uuid.uuid4().hex[:12]}"  # not that of another test's container of this name
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 

@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import uuid
 
 import pytest
 
@@ -125,6 +126,7 @@ def test_bundle(docker, build_dir, libraries, tmp_path, version):
     config["annotations"] = {"enclave.type": "intelSgx", "enclave.runtime.path": f"/usr/lib/liberpal-skeleton-v{version}.so",
                              "enclave.runtime.args": "debug,simulate"}
     config["process"].update(terminal=False, cwd="/run/rune")
+    config["linux"]["cgroupsPath"] = f"/rune-e2e/{uuid.uuid4().hex[:12]}"  # not that of another test's container of this name
     (bundle / "config.json").write_text(json.dumps(config))
     done = subprocess.run(own_namespaces(rune, "--root", str(tmp_path / "state"), "run", "skeleton-enclave-container",
                                          beside={"/usr/lib": libraries}), cwd=bundle, capture_output=True, text=True,
