@@ -57,10 +57,35 @@ def need_program(name):
     return path
 
 
+CLAIMS = []  # sockets that hold the names of the ports which tests were given, as long as this process lives
+
+
+def given_out_by_chance():
+    """The ports of which the kernel gives one to whoever asks for any, and to whoever connects."""
+    first, last = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    return range(int(first), int(last) + 1)
+
+
+def claim(port):
+    """Whether nobody listens there, and no other test was given it: an abstract socket's name is as unique as a port, and goes
+    with the process."""
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0coffer-test-port-{port}")
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+    except OSError:
+        name.close()
+        return False
+    CLAIMS.append(name)
+    return True
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port of 127.0.0.1 for a program that must be told one, and will take it a while later: where there are such, one that
+    nobody gets without naming it."""
+    chance = given_out_by_chance()
+    return next(filter(claim, [*range(chance.start - 1, 1023, -1), *range(chance.stop, 65536), *chance]))
 
 
 def end_process(process, grace=20):
@@ -210,6 +235,8 @@ def docker_engine(tmp_path_factory):
 
 def leave_no_containerd(folder):
     """dockerd's own containerd ends with it; where dockerd had to be killed, it must go too."""
-    pidfile = folder / "exec" / "containerd" / "containerd.pid"
     with contextlib.suppress(OSError, ValueError):
-        os.kill(int(pidfile.read_text()), signal.SIGKILL)
+        pid = int((folder / "exec" / "containerd" / "containerd.pid").read_text())
+        # The file may have outlived it, and its number be another's by now.
+        if str(folder).encode() in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)

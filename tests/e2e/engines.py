@@ -22,7 +22,7 @@ import time
 import pytest
 
 import images
-from conftest import DEADLINE, end_process, need_program, wait_for
+from conftest import DEADLINE, end_process, leave_no_containerd, need_program, wait_for
 
 BUSYBOX = "/bin/busybox"
 IMAGE = "localhost/busybox:test"
@@ -100,8 +100,12 @@ def remove_groups(*names):
                 os.rmdir(folder)
 
 
+# Below these control groups engines make those of their containers, whichever test they are of.
+SHARED_GROUPS = ("libpod_parent", "default", "k8s.io")
+
+
 @contextlib.contextmanager
-def shared_groups(*names):
+def shared_groups():
     """Meanwhile an engine makes groups where those of other tests do.  The last one removes them: a group that is empty may
     be one whose first process is just on its way in."""
     lock = os.open("/sys/fs/cgroup", os.O_RDONLY | os.O_DIRECTORY)
@@ -110,7 +114,7 @@ def shared_groups(*names):
         yield
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            remove_groups(*names)
+            remove_groups(*SHARED_GROUPS)
     finally:
         os.close(lock)
 
@@ -181,7 +185,6 @@ class Terminal:
         self.text = ""
 
     def resize(self, rows, columns):
-        import fcntl
         import struct
         import termios
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -330,8 +333,7 @@ def running_docker(folder, runtime, config=None, path_programs=(), subordinate=N
             engine.run("rm", "-f", *left)
     finally:
         end_process(process)
-        with contextlib.suppress(OSError, ValueError):
-            os.kill(int((folder / "exec" / "containerd" / "containerd.pid").read_text()), signal.SIGKILL)
+        leave_no_containerd(folder)
         remove_groups(engine.groups)
 
 
@@ -426,7 +428,7 @@ def running_podman(folder, runtime, rootless=False, cgroups="enabled", netns="br
     """Podman whose default runtime is `runtime`."""
     if os.geteuid() != 0:
         pytest.skip("a Podman apart from the machine's own needs root")
-    with shared_groups("libpod_parent"), podman_in_namespaces(folder, runtime, rootless, cgroups, netns) as podman:
+    with shared_groups(), podman_in_namespaces(folder, runtime, rootless, cgroups, netns) as podman:
         yield podman
 
 
@@ -539,7 +541,7 @@ def running_containerd(folder, runtime):
     """A containerd whose runtime is `runtime`, in ctr and in its Container Runtime Interface."""
     if os.geteuid() != 0:
         pytest.skip("containerd needs root")
-    with shared_groups("default", "k8s.io"), containerd_in_namespaces(folder, runtime) as engine:
+    with shared_groups(), containerd_in_namespaces(folder, runtime) as engine:
         yield engine
 
 
