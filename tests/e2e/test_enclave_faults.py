@@ -66,7 +66,7 @@ def killed_at(qt, which, step):
     """Kills the start at this step; what is left goes by itself or with the next command.  Whether there was such a step."""
     killed, status, text = kill_at([qt.program, "enclave", *qt.arguments], which, step)
     # A process that is about to become a supervisor holds the entry already.
-    wait_for(lambda: qt.list() == [] and not qt.processes(), f"the end of all, killed at step {step}")
+    wait_for(lambda: qt.list() == [] and not qt.has_processes(), f"the end of all, killed at step {step}")
     left = [path for part in ("enclaves", "ended") for path in (qt.state / part).iterdir()]
     assert left == [], f"killed at step {step}"
     if not killed:
@@ -155,7 +155,7 @@ def test_full_disk_refuses_a_start_with_the_file_and_leaves_nothing(build_dir, s
         message = qt.fails("start", "--eif", sleeper, "--mem", 256, "--cpus", 1)
         assert "state/enclaves/0" in message and "No space left on device" in message, message
         assert on_disk(folder) == []
-        wait_for(lambda: not qt.processes(), "the end of what was started")
+        wait_for(lambda: not qt.has_processes(), "the end of what was started")
     fill(3)
     assert qt.start(sleeper)["State"] == "running"
     qt.ok("stop", "--all")

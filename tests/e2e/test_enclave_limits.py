@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """/etc/coffer/enclave.conf: one pool of memory and CPUs for the enclaves of all users."""
+import contextlib
 import os
 import pathlib
 import signal
@@ -93,7 +94,8 @@ def test_listed_cpus_are_what_an_enclave_runs_on(machine, sleeper):
     supervisor = start(alice, eif)["ProcessID"]
     for pid in (supervisor, *children_of(supervisor)):
         for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
-            assert os.sched_getaffinity(int(thread.name)) == {last}
+            with contextlib.suppress(ProcessLookupError):  # QEMU has some that come and go
+                assert os.sched_getaffinity(int(thread.name)) == {last}
     assert "gives 1 (cpu_list): 1 wanted and 0 left" in bob.fails("start", "--eif", eif, "--mem", 200, "--cpus", 1)
     alice.ok("stop", "--all")
     machine.configure("cpu_list = 1000-1001\n")
@@ -107,4 +109,4 @@ def test_configuration_with_a_mistake_starts_nothing_and_says_where(machine, sle
     assert "/etc/coffer/enclave.conf: line 2: there is no setting 'cpu'; there are memory_mib, cpus, " in message
     (machine.etc / "coffer/enclave.conf").chmod(0o600)
     assert "/etc/coffer/enclave.conf: Permission denied" in alice.fails("start", "--eif", machine.publish(sleeper), "--mem", 200)
-    wait_for(lambda: not alice.processes(), "the end of all")
+    wait_for(lambda: not alice.has_processes(), "the end of all")

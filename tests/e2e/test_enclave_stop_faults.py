@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from conftest import wait_for
+from conftest import free_port, wait_for
 from enclaves import ImageFolder, Qt, children_of, kill_all, shell
 from kill_at import calls_of, kill_at, killed_while, turns_of
 from test_enclave_faults import faulty  # pylint: disable=unused-import
@@ -64,7 +64,7 @@ def a_second_stop_leaves_nothing(qt, at):
     assert len(qt.list()) <= 1
     result = qt.run("stop", "--enclave-id", 0)
     assert result.returncode == 0 or "no enclave 0" in result.stderr, f"killed {at}: {result.stderr}"
-    wait_for(lambda: not qt.processes(), f"the end of all, killed {at}")
+    wait_for(lambda: not qt.has_processes(), f"the end of all, killed {at}")
     assert qt.list() == [] and on_disk(qt) == [], f"killed {at}"
 
 
@@ -107,7 +107,7 @@ def stop_while(qt, supervisor, victim, step):
     assert status.returncode == 0 or "ERROR: " in status.stderr, f"killed at step {step}: {status}"
     if status.returncode == 0:
         # A start that was under way may be about to clean up, too.
-        wait_for(lambda: on_disk(qt) == [], f"the end of the entry, killed at step {step}", deadline=5)
+        wait_for(lambda: on_disk(qt) == [], f"the end of the entry, killed at step {step}")
     return killed, calls
 
 
@@ -144,11 +144,6 @@ def spread(steps, most):
 
 
 # ---- forward ----
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def test_forward_killed_at_each_step_frees_its_port_and_harms_no_enclave(running, monkeypatch):
