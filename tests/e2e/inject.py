@@ -14,6 +14,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.ptrace.restype = ctypes.c_long
 LIBC.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 PEEKDATA, POKEDATA, CONT, GETREGS, SETREGS, SINGLESTEP, DETACH, SEIZE, INTERRUPT = 2, 5, 7, 12, 13, 9, 17, 0x4206, 0x4207
+EVENT_STOP = 128
 WALL = 0x40000000
 SYSCALL = b"\x0f\x05"
 RED_ZONE = 4096  # below the stack pointer, where the process may have something
@@ -48,13 +49,34 @@ class Puppet:
             ptrace(SEIZE, self.pid)
         except PermissionError:
             pytest.skip("this user may not trace")
-        ptrace(INTERRUPT, self.pid)
-        os.waitpid(self.pid, WALL)
-        self.saved = self.registers()
+        try:
+            self.stop_in_a_call()
+        except AssertionError:
+            ptrace(DETACH, self.pid)
+            raise
         self.page = self.saved.rsp - RED_ZONE & ~7
-        self.code = self.saved.rip - len(SYSCALL)
-        assert self.read(self.code, 2) == SYSCALL, "it is not in a system call"
         return self
+
+    def stop_in_a_call(self, deadline=30):
+        """It may have left the one in which it was seen to wait."""
+        end = time.monotonic() + deadline
+        while True:
+            self.interrupt()
+            self.saved = self.registers()
+            self.code = self.saved.rip - len(SYSCALL)
+            if self.read(self.code, 2) == SYSCALL:
+                return
+            assert time.monotonic() < end, "it is never in a system call"
+            ptrace(CONT, self.pid)
+            time.sleep(0.001)
+
+    def interrupt(self):
+        """Stops it, with no signal on its way."""
+        ptrace(INTERRUPT, self.pid)
+        while (status := os.waitpid(self.pid, WALL)[1]) >> 16 != EVENT_STOP:
+            if not os.WIFSTOPPED(status):
+                raise ProcessLookupError(f"process {self.pid} has ended")
+            ptrace(CONT, self.pid, None, os.WSTOPSIG(status))
 
     def __exit__(self, *_):
         with contextlib.suppress(ProcessLookupError, OSError):
