@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/vm_sockets.h>
@@ -109,7 +111,7 @@ static int dial(unsigned cid, unsigned port)
         return -1;
 }
 
-static void send_frame(int fd, unsigned char type, uint32_t value)
+static bool send_frame(int fd, unsigned char type, uint32_t value)
 {
         unsigned char frame[9] = {type,
                                   0,
@@ -121,7 +123,18 @@ static void send_frame(int fd, unsigned char type, uint32_t value)
                                   (unsigned char)(value >> 8),
                                   (unsigned char)value};
 
-        (void)!write(fd, frame, sizeof(frame));
+        return write(fd, frame, sizeof(frame)) == sizeof(frame);
+}
+
+/* Until the test listens: an attack that nobody meets is none. */
+static void wait_for_listener(unsigned port)
+{
+        const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+        int fd;
+
+        while ((fd = dial(2, port)) < 0)
+                nanosleep(&pause, NULL);
+        close(fd);
 }
 
 /* What a supervisor wants to see before it takes an enclave for started. */
@@ -137,8 +150,8 @@ static int start_as_init_does(void)
         if (control < 0 || heartbeat < 0 || write(heartbeat, &beat, 1) != 1 || read(heartbeat, &beat, 1) != 1)
                 die("the supervisor");
         close(heartbeat);
-        send_frame(control, 1, 1);
-        send_frame(control, 2, 7);
+        if (!send_frame(control, 1, 1) || !send_frame(control, 2, 7))
+                die("the supervisor");
         return control;
 }
 
@@ -220,22 +233,25 @@ static void attack_churn(int control)
         }
 }
 
+/* Said again and again: of a flood the parent keeps the end only. */
 static void attack_console(int control)
 {
         (void)control;
-        for (;;)
+        for (unsigned n = 1;; n++) {
                 (void)!write(STDOUT_FILENO, piece, sizeof(piece));
+                say("%u pieces of noise", n);
+        }
 }
 
-/* Messages that are none of init's business any more, one after the other. */
+/* STARTED, which init has no business to say again, one after the other. */
 static void attack_messages(int control)
 {
-        for (uint32_t n = 0;; n++) {
-                send_frame(control, 1, n);
-                send_frame(control, 2, n);
+        for (uint32_t n = 1; send_frame(control, 2, n); n = n % INT32_MAX + 1) {
                 if (n % 10000 == 0)
-                        say("%u messages", n);
+                        say("%u messages were taken", n);
         }
+        say("the parent takes no more messages");
+        wait_for_ever();
 }
 
 /* The beginning of a message that never ends, and then no message at all. */
@@ -292,6 +308,8 @@ int main(void)
         fill_with_noise();
         sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
         sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+        wait_for_listener(HELD_PORT);
+        wait_for_listener(UNREAD_PORT);
         int control = start_as_init_does();
         say("started");
         for (char *name = strtok_r(chosen_attacks(line, sizeof(line)), ",", &rest); name;
