@@ -40,6 +40,12 @@ def guest_config(argv, ports=(), stop_signal=15, env=("PATH=/bin",)):
     return b"".join(record.encode() + b"\0" for record in records)
 
 
+def silent(kernel):
+    """An image that boots, and whose init says nothing to anybody: its start goes on until it is given up."""
+    return eif([(KERNEL, (kernel / "vmlinuz").read_bytes()), (CMDLINE, b"console=ttyS0"), (METADATA, b"{}"),
+                (RAMDISK, bootstrap("/bin/busybox", kernel)), (RAMDISK, application(guest_config(["/bin/sh"])))])
+
+
 def bootstrap(init, kernel):
     """Ramdisk 0: init, and the modules that the kernel needs for vsock, in load order."""
     needed = ["virtio_ring", "virtio", "virtio_mmio", "vsock", "vmw_vsock_virtio_transport_common",

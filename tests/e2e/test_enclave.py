@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The life cycle of enclaves with real machines, without qt and without Coffer's own image writer: the files are made
 here, and the calls of lib/enclave/enclave.h are made by a small program of the test build."""
+import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 
@@ -11,6 +13,8 @@ import pytest
 
 import eif_maker
 from conftest import ROOT, need_program, wait_for
+from enclaves import children_of, ending
+from engines import short_folder
 
 OURS = "console=ttyS0 reboot=t panic=-1 coffer.parent_cid=2"
 SERVER = ("trap 'echo bye; exit 0' TERM; while :; do nc -l -p 7000 -e echo hello; done & echo ready; "
@@ -79,7 +83,7 @@ class Runner:
         return [pid for pid, line in self.processes().items() if b"qemu-system" in line[0]]
 
     def nothing_is_left(self):
-        wait_for(lambda: not self.processes(), "the end of supervisor and QEMU")
+        wait_for(lambda: not self.processes() and not ending(), "the end of supervisor and QEMU")
         assert self.list() == []
         assert not any((self.state / "enclaves").iterdir())
 
@@ -92,7 +96,8 @@ def runner(build_dir, tmp_path):
     need_program("qemu-system-x86_64")
     yield one
     for pid in one.processes():
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")
@@ -121,10 +126,6 @@ def made(build_dir, kernel, tmp_path_factory):
     return make
 
 
-def children_of(pid):
-    return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def test_start_runs_the_workload_and_stop_leaves_nothing(runner, made):
     one = runner.start(made("server", SERVER), mode="debug")
     assert (one["id"], one["cid"], one["state"], one["name"], one["ports"]) == (0, 4, "running", "server", [7000])
@@ -132,8 +133,10 @@ def test_start_runs_the_workload_and_stop_leaves_nothing(runner, made):
     assert wait_for(lambda: runner.popen("connect", 0, 7000).communicate()[0], "the greeting") == "hello\n"
     assert "nothing listening on port 7001" in runner.fails(runner.popen("connect", 0, 7001))
     console = runner.popen("console", 0)
+    assert "ready" in map(str.strip, console.stdout), "it is shown before it ends"
     runner.run("stop", 0, 20000)
-    assert console.communicate(timeout=60)[0].replace("\r", "").find("\nbye\n") > 0
+    assert "bye" in map(str.strip, console.stdout)
+    console.communicate(timeout=60)
     assert runner.find(0) is None
     runner.nothing_is_left()
 
@@ -160,8 +163,8 @@ def test_qemu_has_nothing_but_what_it_was_given(runner, made):
                    for name in files), files
         environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         assert {entry.split(b"=")[0] for entry in environment if entry} == {b"PATH", b"LC_ALL", b"COFFER_STATE_DIR"}
-        cmdline = pathlib.Path(f"/proc/{pid}/smaps").read_text()
-        memory = [block for block in cmdline.split("\n7f") if "memory-backend-memfd" in block.split("\n")[0]]
+        mappings = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", pathlib.Path(f"/proc/{pid}/smaps").read_text(), flags=re.MULTILINE)
+        memory = [block for block in mappings if "memory-backend-memfd" in block.split("\n")[0]]
         assert memory and all(" dd" in block.split("VmFlags:")[1] for block in memory), "guest memory in core dumps"
     if os.geteuid() == 0:
         assert len(users) == 2, "each as a user of its own"
@@ -241,8 +244,15 @@ def test_kill_9_of_qemu_is_a_failure(runner, made):
     runner.nothing_is_left()
 
 
-def test_supervisor_killed_during_the_boot_is_an_error_of_start(runner, made):
-    process = runner.start_process(made("server", SERVER))
+@pytest.fixture(scope="session")
+def silent(kernel, tmp_path_factory):
+    path = tmp_path_factory.mktemp("silent") / "silent.eif"
+    path.write_bytes(eif_maker.silent(kernel))
+    return path
+
+
+def test_supervisor_killed_during_the_boot_is_an_error_of_start(runner, silent):
+    process = runner.start_process(silent)
     qemu = wait_for(lambda: [p for p, line in runner.processes().items() if b"qemu" in line[0]], "QEMU")[0]
     os.kill(next(p for p in runner.processes() if qemu in children_of(p)), signal.SIGKILL)
     assert "the supervisor was killed by signal 9 (Killed)" in runner.fails(process)
@@ -252,8 +262,8 @@ def test_supervisor_killed_during_the_boot_is_an_error_of_start(runner, made):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_start_that_is_interrupted_leaves_nothing(runner, made, how):
-    process = runner.start_process(made("server", SERVER))
+def test_start_that_is_interrupted_leaves_nothing(runner, silent, how):
+    process = runner.start_process(silent)
     wait_for(lambda: any(b"qemu" in line[0] for line in runner.processes().values()), "QEMU")
     process.send_signal(how)
     process.communicate(timeout=60)
@@ -270,16 +280,12 @@ def test_kernel_that_panics_is_told_with_its_console_in_debug_mode(runner, made)
     runner.nothing_is_left()
 
 
-def test_qemu_that_cannot_run_is_told(runner, made, tmp_path):
-    fake = tmp_path / "bin"
-    fake.mkdir()
-    (fake / "qemu-system-x86_64").write_text("#!/bin/sh\necho 'qemu-system-x86_64: out of luck' >&2\nexit 3\n")
-    (fake / "qemu-system-x86_64").chmod(0o755)
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.owner() == "root" and folder != pathlib.Path("/") and str(folder).startswith("/tmp/"):
-            folder.chmod(0o755)
-    path = f"{fake}:{os.environ['PATH']}"
-    message = runner.fails(runner.start_process(made("server", SERVER), env={"PATH": path}))
+def test_qemu_that_cannot_run_is_told(runner, made):
+    with short_folder() as folder:
+        fake = folder / "qemu-system-x86_64"
+        fake.write_text("#!/bin/sh\necho 'qemu-system-x86_64: out of luck' >&2\nexit 3\n")
+        fake.chmod(0o755)
+        message = runner.fails(runner.start_process(made("server", SERVER), env={"PATH": f"{folder}:{os.environ['PATH']}"}))
     assert "QEMU ended with status 3: qemu-system-x86_64: out of luck" in message
     runner.nothing_is_left()
 
