@@ -26,7 +26,7 @@ def control_groups(word):
 
 def mounts(word):
     """Mounts of this namespace that mention `word`."""
-    return [line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines() if word in line]
+    return [line for line in os.fsdecode(pathlib.Path("/proc/self/mountinfo").read_bytes()).splitlines() if word in line]
 
 
 def processes(word):
@@ -37,12 +37,13 @@ def processes(word):
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            text = pathlib.Path(entry.path, "cgroup").read_text() + pathlib.Path(entry.path, "cmdline").read_text()
-            state = pathlib.Path(entry.path, "stat").read_text().rpartition(")")[2].split()[0]
+            group, line, stat = (os.fsdecode(pathlib.Path(entry.path, name).read_bytes())
+                                 for name in ("cgroup", "cmdline", "stat"))
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if word in text and state != "Z":
-            found.append(f"{entry.name} ({state}): {text!r}")
+        state = stat.rpartition(")")[2].split()[0]
+        if word in group + line and state != "Z":
+            found.append(f"{entry.name} ({state}): {group + line!r}")
     return found
 
 
