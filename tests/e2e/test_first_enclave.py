@@ -219,9 +219,14 @@ def test_stop_sends_the_images_stop_signal_first(qt, made):
 
 
 def test_stop_is_hard_after_the_grace_period(qt, made):
-    eif = made.eif("deaf", shell("trap '' TERM; while :; do sleep 1; done"))
-    qt.start(eif)
+    eif = made.eif("deaf", shell("trap '' TERM; echo ready; while :; do sleep 1; done"))
+    qt.start(eif, "--debug-mode")
+    console = qt.start_process("console", "--enclave-id", 0)
+    assert "ready" in map(str.strip, console.stdout), "it is deaf before it is stopped"
+    begun = time.monotonic()
     assert qt.ok("stop", "--enclave-id", 0, timeout=60) == "stop 0 success\n"
+    assert time.monotonic() - begun > 9, "it got its grace"
+    console.communicate(timeout=30)
     qt.nothing_is_left()
 
 
