@@ -74,10 +74,11 @@ def listen(port, cid=socket.VMADDR_CID_ANY):
     return s
 
 
-def dial(cid, port, tries=300):
+def dial(cid, port, deadline=60):
     """Connects, waiting until somebody listens."""
     import time
-    for _ in range(tries):
+    end = time.monotonic() + deadline
+    while time.monotonic() < end:
         s = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
         try:
             s.connect((cid, port))

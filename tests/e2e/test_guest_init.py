@@ -91,7 +91,7 @@ def test_the_root_is_a_containers(boot):
                'echo "run $(cat /run/kept) init $(ls /init /modules /enclave 2>/dev/null)"\n'
                'cat /etc/hosts; echo "resolv $(cat /etc/resolv.conf) name $(hostname) $(cat /etc/hostname)"\n'
                'ip addr show lo\n'
-               'echo ping | nc -l -p 5000 -w 5 & until echo | nc 127.0.0.1 5000; do :; done\n'
+               'echo ping | nc -l -p 5000 & until echo | nc 127.0.0.1 5000; do :; done\n'
                '(sleep 0.01 &); (sleep 0.02 &)\n'
                'while [ -n "$(ps -o stat,args | grep -E "^Z|sleep 0.0[1]|sleep 0.0[2]")" ]; do :; done\n'
                'echo "reaped"\n')])
