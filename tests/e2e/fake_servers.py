@@ -42,7 +42,6 @@ class FakeRegistry:
         self.realm = None         # another token server's URL
         self.token_reply = None   # raw bytes instead of the token
         self.token_uses = None    # so many requests until a token has run out
-        self.lock = threading.Lock()
         self.redirect = None      # blobs are at this URL prefix
         self.wrong = {}           # digest -> bytes given instead
         self.lengths = {}         # digest -> wrong Content-Length
@@ -57,6 +56,7 @@ class FakeRegistry:
         self.reset = {}           # digest -> list of byte counts after which connections are reset, in turn
         self.drip = {}            # digest -> (bytes, seconds between them)
         self.no_length = {}       # digest -> list of byte counts: no Content-Length, and the end comes there, in turn
+        self.turn = threading.Lock()  # of those that are served at a time only one takes what comes once
 
     def add(self, name, image):
         """Publishes an Image (or several, as an index) as name:tag."""
@@ -74,12 +74,27 @@ class FakeRegistry:
     def new_token(self):
         self.token = "token-%d" % (int(self.token.rsplit("-", 1)[1]) + 1)
 
+    def take_failure(self, path):
+        with self.turn:
+            found = next((failure for failure in self.failures if re.search(failure[0], path)), None)
+            if found:
+                self.failures.remove(found)
+            return found
+
+    def take_count(self, counts, digest):
+        """The next of a blob's byte counts, or None."""
+        with self.turn:
+            return counts[digest].pop(0) if counts.get(digest) else None
+
     def use_token(self):
-        if self.token_uses == 0:
-            self.token_uses = None
-            self.new_token()
-        elif self.token_uses is not None:
-            self.token_uses -= 1
+        """The token that this request must have."""
+        with self.turn:
+            if self.token_uses == 0:
+                self.token_uses = None
+                self.new_token()
+            elif self.token_uses is not None:
+                self.token_uses -= 1
+            return self.token
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -122,11 +137,7 @@ class RegistryHandler(Handler):
         state = self.server.state
         if state.before and state.before(self):
             return None
-        with state.lock:
-            failure = next((one for one in state.failures if re.search(one[0], self.path)), None)
-            if failure:
-                state.failures.remove(failure)
-        if failure:
+        if failure := state.take_failure(self.path):
             return self.error(failure[1], "failing on purpose", **failure[2])
         url = urllib.parse.urlsplit(self.path)
         if url.path == "/token":
@@ -147,9 +158,7 @@ class RegistryHandler(Handler):
     def authorized(self):
         state = self.server.state
         if state.token:
-            with state.lock:  # transfers come at the same time
-                state.use_token()
-            if self.headers.get("Authorization") == "Bearer " + state.token:
+            if self.headers.get("Authorization") == "Bearer " + state.use_token():
                 return True
             realm = state.realm or self.server.url + "/token"
             self.error(401, "token wanted",
@@ -207,15 +216,15 @@ class RegistryHandler(Handler):
         """In the way that the state has for it."""
         state = self.server.state
         length = str(state.lengths.get(digest, len(part)))
-        if state.cut.get(digest):
+        if (count := state.take_count(state.cut, digest)) is not None:
             self.close_connection = True
-            return self.reply(status, part[:state.cut[digest].pop(0)], Content_Length=length, **headers)
-        if state.reset.get(digest):
-            self.reply(status, part[:state.reset[digest].pop(0)], Content_Length=length, **headers)
+            return self.reply(status, part[:count], Content_Length=length, **headers)
+        if (count := state.take_count(state.reset, digest)) is not None:
+            self.reply(status, part[:count], Content_Length=length, **headers)
             return self.break_off()
-        if state.no_length.get(digest):
+        if (count := state.take_count(state.no_length, digest)) is not None:
             self.close_connection = True
-            return self.reply(status, part[:state.no_length[digest].pop(0)], Content_Length=None, **headers)
+            return self.reply(status, part[:count], Content_Length=None, **headers)
         if digest in state.drip:
             return self.send_drops(status, part, state.drip[digest], Content_Length=length, **headers)
         if digest in state.stall:
