@@ -13,7 +13,7 @@ import pytest
 from conftest import end_process, wait_for
 from enclaves import ImageFolder, Qt, children_of, kill_all, shell
 from inject import ENDED, WALL, Puppet, wait_until_idle
-from kill_at import Tracer
+from kill_at import Tracer, in_child, send
 from test_eif_oracle import make_pair
 from test_first_enclave import read_from
 
@@ -155,11 +155,14 @@ def blocked(qt, *arguments):
     process = subprocess.Popen([qt.program, "enclave", *map(str, arguments)], env=qt.env, stdin=subprocess.DEVNULL, stdout=write,
                                stderr=subprocess.PIPE, text=True)
     os.close(write)
-    yield process
-    with open(read, "rb") as pipe:
-        pipe.read()
-    assert process.wait(30) == 0, process.stderr.read()
-    process.stderr.close()
+    try:
+        with open(read, "rb") as pipe:
+            yield process
+            pipe.read()
+        assert process.wait(30) == 0, process.stderr.read()
+    finally:
+        end_process(process)
+        process.stderr.close()
 
 
 def what_works_in_any_thread(pid, spared=(), call=None):
@@ -205,19 +208,14 @@ class Reading(Tracer):
 
 def confined_while_reading(qt, path, *arguments):
     """Whether `qt enclave ARGUMENTS` was confined each time that it read this file."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
+    def work(pipe):
         os.environ.update(qt.env)
         tracer = Reading(path)
         tracer.run([qt.program, "enclave", *map(str, arguments)], os.open(os.devnull, os.O_WRONLY))
-        os.write(write, b"".join(b"1" if confined else b"0" for confined in tracer.confined[:4000]))
-        os._exit(0)
-    os.close(write)
-    with open(read, "rb") as pipe:
-        noted = pipe.read()
-    os.waitpid(pid, 0)
-    return noted != b"" and set(noted) == {ord("1")}
+        send(pipe, tracer.confined)
+    with in_child(work) as answers:
+        confined = next(answers)
+    return confined != [] and all(confined)
 
 
 def test_qt_that_starts_an_enclave_can_do_nothing_else(enclave):
