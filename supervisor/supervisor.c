@@ -348,11 +348,14 @@ static void take_hello(struct supervisor *s, const struct guest_message *message
                 s->greeted = true;
                 return;
         }
-        snprintf(text, sizeof(text),
-                 "the image's init speaks version %" PRIu32
-                 " of the protocol, and this host version %d; make the "
-                 "image again",
-                 message->version, GUEST_PROTOCOL_VERSION);
+        if (message->version == GUEST_PROTOCOL_VERSION)
+                snprintf(text, sizeof(text), "the enclave's init said HELLO twice");
+        else
+                snprintf(text, sizeof(text),
+                         "the image's init speaks version %" PRIu32
+                         " of the protocol, and this host version %d; make the "
+                         "image again",
+                         message->version, GUEST_PROTOCOL_VERSION);
         settle(s, ENCLAVE_FAILED, ENCLAVE_EXIT_UNKNOWN, 0, text);
         kill_machine(s);
 }

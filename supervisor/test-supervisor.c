@@ -683,6 +683,18 @@ static void test_init_of_another_version_is_refused(void **state)
         finish(f);
 }
 
+static void test_init_that_greets_twice_is_not_blamed_for_its_version(void **state)
+{
+        struct fixture *f = start(false, PATIENCE_MS);
+
+        (void)state;
+        for (int i = 0; i < 2; i++)
+                say(f, (struct guest_message){.type = GUEST_HELLO, .version = GUEST_PROTOCOL_VERSION});
+        expect_done(f, DONE_KILL);
+        assert_non_null(strstr(starters_answer(f).text, "said HELLO twice"));
+        finish(f);
+}
+
 static void test_init_that_breaks_the_protocol_ends_its_enclave_only(void **state)
 {
         struct fixture *f = start(false, PATIENCE_MS);
@@ -949,6 +961,7 @@ int main(void)
                 cmocka_unit_test(test_starter_that_goes_away_undoes_the_start),
                 cmocka_unit_test(test_workload_that_does_not_start_in_time_is_given_up),
                 cmocka_unit_test(test_init_of_another_version_is_refused),
+                cmocka_unit_test(test_init_that_greets_twice_is_not_blamed_for_its_version),
                 cmocka_unit_test(test_init_that_breaks_the_protocol_ends_its_enclave_only),
                 cmocka_unit_test(test_started_before_hello_counts_for_nothing),
                 cmocka_unit_test(test_heartbeat_is_returned),
