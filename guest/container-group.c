@@ -5,6 +5,8 @@
 
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -136,6 +138,22 @@ int container_group_make(const struct service_container *spec, int *ret_fd, stru
         if (r == 0)
                 *ret_fd = take_fd(&group);
         return r;
+}
+
+pid_t container_group_fork(int group_fd, unsigned long flags, bool *ret_is_inside)
+{
+        /* A sibling's signal is ours, and clone3(2) wants to hear of no other. */
+        const struct clone_args args = {.flags = flags | CLONE_INTO_CGROUP,
+                                        .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
+                                        .cgroup = (uint64_t)(unsigned int)group_fd};
+
+        *ret_is_inside = true;
+        long pid = group_fd < 0 ? -1 : syscall(SYS_clone3, &args, sizeof(args));
+        if (pid < 0) {
+                *ret_is_inside = false;
+                pid = syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
+        }
+        return (pid_t)pid;
 }
 
 int container_group_enter(int group_fd, struct failure *f)

@@ -133,17 +133,18 @@ static _Noreturn void run_program(const struct service_process *process, const i
 /* ---- the first process ---- */
 
 /* The group is the container's root of them: its own namespace begins in it. */
-static int enter_group(int group_fd, struct failure *f)
+static int enter_group(int group_fd, bool is_inside, struct failure *f)
 {
-        int r = container_group_enter(group_fd, f);
+        int r = is_inside ? 0 : container_group_enter(group_fd, f);
 
         if (r == 0 && group_fd >= 0 && unshare(CLONE_NEWCGROUP) < 0)
                 return failure_set(f, errno, NULL, "make a control group namespace");
         return r;
 }
 
-static _Noreturn void run_first(int socket, int group_fd, const struct service_container *spec,
-                                struct view xattrs, const struct log *log)
+static _Noreturn void run_first(int socket, int group_fd, bool is_inside,
+                                const struct service_container *spec, struct view xattrs,
+                                const struct log *log)
 {
         struct service_process process;
         struct buf encoded = buf_with_max(SERVICE_SPEC_MAX);
@@ -151,7 +152,7 @@ static _Noreturn void run_first(int socket, int group_fd, const struct service_c
         int stdio[3];
 
         process_child_reset();
-        int r = enter_group(group_fd, &f);
+        int r = enter_group(group_fd, is_inside, &f);
         if (r == 0)
                 r = container_root_make(spec, xattrs, log, &f);
         fd_write_full(socket, &f, sizeof(f));
@@ -163,12 +164,6 @@ static _Noreturn void run_first(int socket, int group_fd, const struct service_c
                 _exit(127);
         }
         run_program(&process, stdio, socket);
-}
-
-/* A fork into new namespaces. */
-static pid_t fork_with(unsigned long flags)
-{
-        return (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
 }
 
 static int open_own(pid_t pid, const char *what, int flags, int *ret_fd, struct failure *f)
@@ -228,6 +223,7 @@ static int set_machine(const struct service_container *spec, struct failure *f)
 static int make(struct container *container, const struct service_container *spec, struct view xattrs,
                 const struct log *log, struct failure *f)
 {
+        bool is_inside;
         int ends[2];
         int r = set_machine(spec, f);
 
@@ -239,11 +235,11 @@ static int make(struct container *container, const struct service_container *spe
                 return failure_set(f, errno, NULL, "make a socket pair");
         container->socket = ends[0];
         cleanup_fd int theirs = ends[1];
-        container->pid = fork_with(CLONE_NEWPID | CLONE_NEWNS);
+        container->pid = container_group_fork(container->group_fd, CLONE_NEWPID | CLONE_NEWNS, &is_inside);
         if (container->pid < 0)
                 return failure_set(f, errno, NULL, "make the container's namespaces");
         if (container->pid == 0)
-                run_first(theirs, container->group_fd, spec, xattrs, log);
+                run_first(theirs, container->group_fd, is_inside, spec, xattrs, log);
         fd_close_p(&theirs);
         r = read_outcome(container->socket, false, f);
         if (r == 0)
@@ -335,9 +331,9 @@ static int start_first(struct container *container, const struct service_process
 
 /* Nobody is moved into a group from within a namespace that doesn't show where he comes from: first the
  * group.  It is the process itself that enters, since what only helps to make it shouldn't be counted. */
-static int join_group(const struct container *container, struct failure *f)
+static int join_group(const struct container *container, bool is_inside, struct failure *f)
 {
-        int r = container_group_enter(container->group_fd, f);
+        int r = is_inside ? 0 : container_group_enter(container->group_fd, f);
 
         if (r == 0 && container->cgroup_ns_fd >= 0 && setns(container->cgroup_ns_fd, CLONE_NEWCGROUP) < 0)
                 return failure_set(f, errno, NULL, "enter the container's control group namespace");
@@ -349,6 +345,7 @@ static _Noreturn void join(const struct container *container, const struct servi
                            const int stdio[3], int pid_fd, int outcome_fd)
 {
         struct failure f = {0};
+        bool is_inside;
 
         if (process_child_oom_score(process, 0, &f) == 0) {
                 if (setns(container->pid_ns_fd, CLONE_NEWPID) < 0 ||
@@ -356,10 +353,10 @@ static _Noreturn void join(const struct container *container, const struct servi
                         failure_set(&f, errno, NULL, "enter the container");
         }
         if (!f.stage[0]) {
-                pid_t pid = fork_with(CLONE_PARENT);
+                pid_t pid = container_group_fork(container->group_fd, CLONE_PARENT, &is_inside);
                 if (pid == 0) {
                         process_child_reset();
-                        if (join_group(container, &f) == 0)
+                        if (join_group(container, is_inside, &f) == 0)
                                 run_program(process, stdio, outcome_fd);
                         fd_write_full(outcome_fd, &f, sizeof(f));
                         _exit(127);

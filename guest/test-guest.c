@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test-guest.c - what of init can be tried without a machine of its own: command line, home folders, exec's
- * reasons. */
+ * reasons, forks into control groups. */
+#include "guest/container-group.h"
 #include "guest/control.h"
 #include "guest/program.h"
 #include "guest/settings.h"
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -236,6 +238,30 @@ static void test_a_parent_that_hangs_up_is_noticed(void **state)
         control_close(&control);
 }
 
+static void assert_forks_outside(int group_fd)
+{
+        bool is_inside = true;
+        int status;
+        pid_t pid = container_group_fork(group_fd, 0, &is_inside);
+
+        assert_true(pid >= 0);
+        if (pid == 0)
+                _exit(is_inside);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* As with kernels before 5.7, or where the group takes nobody. */
+static void test_a_child_that_cannot_be_born_in_its_group_is_told_so(void **state)
+{
+        cleanup_fd int no_group = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        (void)state;
+        assert_forks_outside(-1);
+        assert_forks_outside(no_group);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -244,6 +270,7 @@ int main(void)
                 cmocka_unit_test(test_environment_is_completed_not_replaced),
                 cmocka_unit_test_setup_teardown(test_why_a_command_does_not_start, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_interpreters_of_damaged_files, set_up, tear_down),
+                cmocka_unit_test(test_a_child_that_cannot_be_born_in_its_group_is_told_so),
                 cmocka_unit_test(test_messages_are_taken_whole),
                 cmocka_unit_test(test_a_parent_that_hangs_up_is_noticed),
         };
