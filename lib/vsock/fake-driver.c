@@ -177,6 +177,7 @@ void driver_start(struct driver *d)
         uint64_t features;
 
         driver_ask(d, VHOST_USER_GET_FEATURES, NULL, 0, &features, sizeof(features));
+        features &= ~d->refused_features;
         driver_send_message(d, VHOST_USER_SET_OWNER, NULL, 0, NULL, 0);
         driver_send_message(d, VHOST_USER_SET_FEATURES, &features, sizeof(features), NULL, 0);
         give_memory(d);

@@ -39,7 +39,8 @@ struct driver {
         struct loop *loop;
         struct vsock_device *device;
         uint32_t cid;
-        int fd; /* QEMU's end of the socket */
+        uint64_t refused_features; /* to be set before driver_start() */
+        int fd;                    /* QEMU's end of the socket */
         int memory_fd;
         uint8_t *memory;
         struct driver_ring rings[2]; /* 0: receive, 1: transmit */
