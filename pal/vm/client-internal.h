@@ -32,6 +32,8 @@ struct client_process {
         struct client_process *next;
         uint32_t id;
         enum client_state state;
+        bool start_was_sent;
+        uint64_t held; /* bit n - 1: signal n came before START was sent, and follows it */
         int status;
         struct service_frame failure; /* CLIENT_FAILED */
         struct client_stdio stdio;

@@ -398,12 +398,37 @@ int client_create(struct client *client, const struct service_process *spec, con
         return r;
 }
 
-static int exec(struct client_process *process, int *ret_status, struct error *err)
+static void send_signal(struct client *client, uint32_t process, int signal)
+{
+        const struct service_frame frame = {
+                .type = SERVICE_SIGNAL, .process = process, .signal = (uint32_t)signal};
+
+        client_send(client, &frame);
+}
+
+/* To init a process that it hasn't started is nobody to signal. */
+static void hold_signal(struct client_process *process, int signal)
+{
+        if (signal >= 1 && signal <= SERVICE_SIGNAL_MAX)
+                process->held |= UINT64_C(1) << (signal - 1);
+}
+
+static void send_start(struct client_process *process)
 {
         const struct service_frame start = {.type = SERVICE_START, .process = process->id};
 
-        client_streams_resize(process);
         client_send(process->client, &start);
+        process->start_was_sent = true;
+        for (int signal = 1; signal <= SERVICE_SIGNAL_MAX; signal++) {
+                if (process->held & UINT64_C(1) << (signal - 1))
+                        send_signal(process->client, process->id, signal);
+        }
+}
+
+static int exec(struct client_process *process, int *ret_status, struct error *err)
+{
+        client_streams_resize(process);
+        send_start(process);
         int r = await_change(process, CLIENT_CREATED, err);
         if (r < 0)
                 return r;
@@ -434,21 +459,32 @@ int client_exec(struct client *client, int pid, int *ret_status, struct error *e
         return r;
 }
 
+/* All that there are, and those that are about to be. */
+static void kill_all(struct client *client, int signal)
+{
+        for (struct client_process *process = client->processes; process; process = process->next) {
+                if (!process->start_was_sent)
+                        hold_signal(process, signal);
+        }
+        send_signal(client, 0, signal);
+}
+
 int client_kill(struct client *client, int pid, int signal, struct error *err)
 {
-        struct service_frame frame = {.type = SERVICE_SIGNAL, .process = (uint32_t)pid};
         int r = 0;
 
         pthread_mutex_lock(&client->lock);
         struct client_process *process = pid > 0 ? find(client, (uint32_t)pid) : NULL;
-        if (pid > 0 && !process) {
+        if (pid > 0 && !process)
                 r = error_set(err, -ESRCH, "there is no process %d", pid);
-        } else if (process && signal == SIGWINCH && process->stdio.terminal) {
+        else if (!process)
+                kill_all(client, signal);
+        else if (signal == SIGWINCH && process->stdio.terminal)
                 client_streams_resize(process);
-        } else {
-                frame.signal = (uint32_t)signal;
-                client_send(client, &frame);
-        }
+        else if (!process->start_was_sent)
+                hold_signal(process, signal);
+        else
+                send_signal(client, process->id, signal);
         pthread_mutex_unlock(&client->lock);
         return r;
 }

@@ -50,5 +50,5 @@ int client_create(struct client *client, const struct service_process *process,
 int client_exec(struct client *client, int pid, int *ret_status, struct error *err);
 
 /* Sends a signal to a process, 0: to all.  SIGWINCH tells the size of its terminal instead, where it has one.
- * -ESRCH. */
+ * One that comes before the process was started follows its start.  -ESRCH. */
 int client_kill(struct client *client, int pid, int signal, struct error *err);

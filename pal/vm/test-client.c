@@ -93,8 +93,8 @@ static void say_exited(struct guest *guest, uint32_t process, uint32_t status)
         say(guest, (struct service_frame){.type = SERVICE_EXITED, .process = process, .status = status});
 }
 
-/* Up to a started process 1. */
-static bool begin(struct guest *guest)
+/* Up to process 1, which isn't started yet. */
+static bool begin_created(struct guest *guest)
 {
         struct service_frame frame;
 
@@ -105,9 +105,22 @@ static bool begin(struct guest *guest)
         if (!hear_type(guest, SERVICE_CREATE, &frame))
                 return false;
         say_simple(guest, SERVICE_CREATED, 1);
-        if (!hear_type(guest, SERVICE_START, &frame))
-                return false;
+        return true;
+}
+
+static void say_started(struct guest *guest)
+{
         say(guest, (struct service_frame){.type = SERVICE_STARTED, .process = 1, .pid = 7});
+}
+
+/* Up to a started process 1. */
+static bool begin(struct guest *guest)
+{
+        struct service_frame frame;
+
+        if (!begin_created(guest) || !hear_type(guest, SERVICE_START, &frame))
+                return false;
+        say_started(guest);
         return true;
 }
 
@@ -422,7 +435,7 @@ static void *kill_soon(void *user)
 {
         const struct fixture *f = user;
 
-        /* What comes before the start is lost, as it has no process yet: so again until it is the end. */
+        /* Again until it is the end. */
         while (client_kill(f->client, 1, SIGUSR1, NULL) == 0)
                 clock_sleep_us(10000);
         return NULL;
@@ -444,6 +457,46 @@ static void test_signals_go_to_the_process_and_come_back_as_its_status(void **st
         finish(f);
 }
 
+/* As init does: what comes for a process before its start reaches nobody. */
+static void *die_of_the_signals_behind_the_start(void *user)
+{
+        struct guest *guest = user;
+        struct service_frame frame;
+        bool came_before = false;
+
+        if (!begin_created(guest))
+                return NULL;
+        while (hear(guest, &frame) && frame.type != SERVICE_START)
+                came_before |= frame.type == SERVICE_SIGNAL && frame.process == 1;
+        say_started(guest);
+        if (came_before) {
+                say_exited(guest, 1, 0);
+        } else if (hear_type(guest, SERVICE_SIGNAL, &frame)) {
+                struct service_frame end = {.type = SERVICE_SIGNALED, .process = frame.process};
+                end.signaled.signal = frame.signal;
+                say(guest, end);
+        }
+        while (hear(guest, &frame))
+                ;
+        return NULL;
+}
+
+static void test_a_signal_from_before_the_start_reaches_the_process(void **state)
+{
+        static const int targets[] = {1, 0 /* all */};
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(targets) / sizeof(*targets); i++) {
+                struct fixture *f = start(die_of_the_signals_behind_the_start);
+                int status = -1;
+                prepare(f);
+                assert_int_equal(client_kill(f->client, targets[i], SIGKILL, NULL), 0);
+                assert_int_equal(client_exec(f->client, 1, &status, NULL), 0);
+                assert_int_equal(status, 128 + SIGKILL);
+                finish(f);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -453,6 +506,7 @@ int main(void)
                 cmocka_unit_test(test_why_a_container_cannot_be_made_is_told),
                 cmocka_unit_test(test_another_version_is_refused),
                 cmocka_unit_test(test_signals_go_to_the_process_and_come_back_as_its_status),
+                cmocka_unit_test(test_a_signal_from_before_the_start_reaches_the_process),
         };
         (void)sigaction(SIGPIPE, &(const struct sigaction){.sa_handler = SIG_IGN}, NULL);
         return cmocka_run_group_tests(tests, NULL, NULL);
