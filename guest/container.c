@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -121,6 +122,14 @@ static int read_outcome(int fd, bool end_is_good, struct failure *f)
         return f->errnum > 0 ? -f->errnum : -EINVAL;
 }
 
+/* Until it executes its program, what is in the container has all that init has open: its connection, the
+ * groups, the namespaces.  Nobody there may look into it or debug it.  Forks inherit this; executing ends
+ * it. */
+static void hide(void)
+{
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 static _Noreturn void run_program(const struct service_process *process, const int stdio[3], int outcome_fd)
 {
         struct failure f = {0};
@@ -151,6 +160,7 @@ static _Noreturn void run_first(int socket, int group_fd, bool is_inside,
         struct failure f = {0};
         int stdio[3];
 
+        hide();
         process_child_reset();
         int r = enter_group(group_fd, is_inside, &f);
         if (r == 0)
@@ -347,6 +357,7 @@ static _Noreturn void join(const struct container *container, const struct servi
         struct failure f = {0};
         bool is_inside;
 
+        hide();
         if (process_child_oom_score(process, 0, &f) == 0) {
                 if (setns(container->pid_ns_fd, CLONE_NEWPID) < 0 ||
                     setns(container->mount_ns_fd, CLONE_NEWNS) < 0)

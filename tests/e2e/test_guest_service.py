@@ -9,11 +9,12 @@ import tempfile
 import pytest
 
 import cpio
-from guest_service import (CREATE, CREATED, DATA, FAILED, MOUNTS, PORT, SETUP, SHUTDOWN, SIGNAL, SIGNALED, START, Service,
+from guest_service import (CREATE, CREATED, DATA, EXITED, FAILED, MOUNTS, PORT, SETUP, SHUTDOWN, SIGNAL, SIGNALED, START, Service,
                            mount, process, record, text)
 from guestvm import GuestVM, application, bootstrap, serving
 
-SIGKILL = 9
+SIGKILL, SIGTERM = 9, 15
+ENGINES_CAPABILITIES = 0xA80425FB  # what they give to containers
 
 
 @pytest.fixture
@@ -90,6 +91,22 @@ def test_further_processes_join_and_end_with_the_first(boot):
     assert sorted(signaled) == [(1, struct.pack(">I", SIGKILL)), (7, struct.pack(">I", SIGKILL))]
     service.stream.close()
     assert machine.outcome() == ("SIGNALED", SIGKILL, False)
+
+
+def test_what_init_has_open_is_out_of_a_containers_reach_while_a_process_joins(boot):
+    """Until it executes, what is to be a process of the container has init's connection and control group."""
+    _, service = boot()
+    service.set_up(*MOUNTS)
+    service.start(1, ["/bin/sh", "-c", "trap 'exit 0' TERM; echo; while :; do "
+                      "ls -l /proc/[0-9]*/fd 2>/dev/null | grep -B9 socket: && exit 1; done"], capabilities=ENGINES_CAPABILITIES)
+    service.expect(DATA, 1)
+    # Finding its program takes so long that the other one can't miss it.
+    service.start(2, ["true"], env=["PATH=" + ":/x" * 2000 + ":/bin"], capabilities=ENGINES_CAPABILITIES)
+    service.send(SIGNAL, 1, struct.pack(">I", SIGTERM))
+    seen = b""
+    while (frame := service.receive())[:2] != (EXITED, 1):
+        seen += frame[2][1:] if frame[:2] == (DATA, 1) else b""
+    assert (struct.unpack(">I", frame[2])[0], seen) == (0, b""), seen.decode()
 
 
 def test_limits_hold_in_the_container_and_for_whoever_joins(boot):
