@@ -18,6 +18,7 @@ struct service_pipe {
         struct loop_source *source;
         uint32_t events; /* what is watched for */
         uint32_t window;
+        size_t left;        /* output that is still read of a process that has exited */
         struct buf pending; /* input that the process hasn't taken */
         bool ended;         /* output: END was sent; input: END or CLOSE is behind us */
 };
@@ -76,6 +77,10 @@ bool service_streams_take(struct service_process_entry *process, const struct se
 
 /* Watches each stream for what it can do now. */
 void service_streams_watch(struct service_process_entry *process);
+
+/* To be called once, when a process has exited: from here on only so much is read of its outputs as it can
+ * have left in them, whoever else writes there. */
+void service_streams_exited(struct service_process_entry *process);
 
 /* True once a process that has exited has left nothing in its pipes; what is there is sent. */
 bool service_streams_drained(struct service_process_entry *process);

@@ -17,6 +17,9 @@
 #include <termios.h>
 #include <unistd.h>
 
+/* More than the kernel keeps of a terminal's output. */
+enum { TERMINAL_MAX = 64 * 1024 };
+
 static void close_pipe(struct service_pipe *pipe)
 {
         loop_remove(&pipe->source);
@@ -115,10 +118,13 @@ static void end_output(struct service_pipe *pipe)
 /* Reads once. 1: there may be more; 0: nothing now; -1: the end. */
 static int read_output(struct service_pipe *pipe)
 {
+        bool limited = pipe->process->exited;
         uint8_t bytes[SERVICE_DATA_MAX];
         size_t room = pipe->window < sizeof(bytes) ? pipe->window : sizeof(bytes);
-        ssize_t n = read(pipe->fd, bytes, room);
 
+        if (limited && pipe->left < room)
+                room = pipe->left;
+        ssize_t n = read(pipe->fd, bytes, room);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return 0;
         if (n <= 0) /* a terminal that nobody has open any more says EIO */
@@ -127,13 +133,20 @@ static int read_output(struct service_pipe *pipe)
                 .type = SERVICE_DATA, .process = pipe->process->id, .stream = pipe->stream};
         frame.bytes = view_of(bytes, (size_t)n);
         pipe->window -= (uint32_t)n;
+        if (limited)
+                pipe->left -= (size_t)n;
         service_send(pipe->process->service, &frame);
         return 1;
 }
 
+static bool is_used_up(const struct service_pipe *pipe)
+{
+        return pipe->process->exited && pipe->left == 0;
+}
+
 static bool may_read(const struct service_pipe *pipe)
 {
-        return pipe->fd >= 0 && !pipe->ended && pipe->window > 0 &&
+        return pipe->fd >= 0 && !pipe->ended && pipe->window > 0 && !is_used_up(pipe) &&
                !service_is_congested(pipe->process->service);
 }
 
@@ -150,6 +163,15 @@ static int on_output(struct loop_source *source, int fd, uint32_t events, void *
         return 0;
 }
 
+void service_streams_exited(struct service_process_entry *process)
+{
+        for (int i = SERVICE_STDOUT; i < SERVICE_STREAMS; i++) {
+                struct service_pipe *pipe = &process->pipes[i];
+                int room = pipe->fd < 0 ? 0 : fcntl(pipe->fd, F_GETPIPE_SZ);
+                pipe->left = room < 0 ? TERMINAL_MAX : (size_t)room;
+        }
+}
+
 bool service_streams_drained(struct service_process_entry *process)
 {
         bool drained = true;
@@ -160,7 +182,7 @@ bool service_streams_drained(struct service_process_entry *process)
                 while (may_read(pipe) && (r = read_output(pipe)) > 0)
                         ;
                 /* What others write behind the process's end is nobody's. */
-                if (pipe->fd >= 0 && r <= 0)
+                if (pipe->fd >= 0 && (r <= 0 || is_used_up(pipe)))
                         end_output(pipe);
                 drained = drained && pipe->ended;
         }

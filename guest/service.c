@@ -444,6 +444,7 @@ void service_reaped(struct service *service, pid_t pid, int status)
                 process->pid = 0;
                 process->exited = true;
                 process->status = status;
+                service_streams_exited(process);
                 if (process->first)
                         first_ended(service, status);
                 service_settle(service);

@@ -340,6 +340,30 @@ static void test_a_flood_blocks_nobody_else(void **state)
         finish(&p, 2);
 }
 
+static void test_who_writes_on_behind_the_end_does_not_hold_it_up(void **state)
+{
+        enum { PIECE = 64, ENOUGH = SERVICE_WINDOW + 256 * 1024 };
+        struct parent p;
+        size_t flooded = 0;
+
+        (void)state;
+        begin(&p);
+        run(&p, 1, "cat /dev/zero 2>/dev/null & read line; exit 7");
+        while (next(&p) && p.frame.type != SERVICE_EXITED && flooded < ENOUGH) {
+                size_t n = p.frame.type == SERVICE_DATA ? p.frame.bytes.n : 0;
+                flooded += n;
+                if (n > 0 && flooded == SERVICE_WINDOW)
+                        send_input(&p, 1, "end\n");
+                /* stderr was the shell's alone.  From here on pieces are granted, so that there is always
+                 * more. */
+                else if (n > 0 ? flooded > SERVICE_WINDOW : p.frame.type == SERVICE_END)
+                        grant(&p, 1, SERVICE_STDOUT, PIECE);
+        }
+        assert_int_equal(p.frame.type, SERVICE_EXITED);
+        assert_int_equal(p.frame.status, 7);
+        finish(&p, 2);
+}
+
 static void test_a_megabyte_comes_back_through_stdin(void **state)
 {
         cleanup_buf struct buf out = buf_with_max(INPUT_MAX), err = buf_with_max(4096);
@@ -624,6 +648,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_streams_are_apart_and_the_status_is_exact),
                 cmocka_unit_test(test_a_flood_blocks_nobody_else),
+                cmocka_unit_test(test_who_writes_on_behind_the_end_does_not_hold_it_up),
                 cmocka_unit_test(test_a_megabyte_comes_back_through_stdin),
                 cmocka_unit_test(test_a_terminal_has_a_size_and_takes_another),
                 cmocka_unit_test(test_signals_reach_their_process),
