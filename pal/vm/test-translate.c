@@ -4,6 +4,7 @@
 
 #include "lib/container/spec-parse.h"
 
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -158,6 +159,29 @@ static void test_what_an_enclave_cannot_have_is_refused_by_name_unless_allowed(v
         }
 }
 
+static void test_a_filter_stays_in_force_without_its_listener(void **state)
+{
+        static const char rest[] =
+                ",\"linux\":{\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/l\","
+                "\"flags\":[\"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV\"],\"syscalls\":["
+                "{\"names\":[\"mount\"],\"action\":\"SCMP_ACT_NOTIFY\"},"
+                "{\"names\":[\"bpf\"],\"action\":\"SCMP_ACT_ERRNO\"}]}}%s";
+        static const char allowed[] = ",\"annotations\":{\"enclave.vm.allow-unenforced\":\"true\"}";
+        cleanup_translated struct translated t = {0};
+        struct error err = {0};
+        char text[1024];
+
+        (void)state;
+        (void)snprintf(text, sizeof(text), rest, "");
+        assert_int_equal(try("", text, &t, &err), -ENOTSUP);
+        assert_non_null(strstr(error_text(&err), "a seccomp listener"));
+        (void)snprintf(text, sizeof(text), rest, allowed);
+        assert_int_equal(try("", text, &t, &err), 0);
+        assert_true(t.process.has_filter && t.process.n_filter > 1);
+        /* Without a listener the kernel takes no such flag. */
+        assert_int_equal(t.process.filter_flags & SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, 0);
+}
+
 static void test_resources_are_limits_inside(void **state)
 {
         cleanup_translated struct translated t = {0};
@@ -216,6 +240,7 @@ int main(void)
                 cmocka_unit_test(test_the_process_is_the_configurations),
                 cmocka_unit_test(test_what_engines_bind_is_copied_and_shm_is_the_enclaves),
                 cmocka_unit_test(test_what_an_enclave_cannot_have_is_refused_by_name_unless_allowed),
+                cmocka_unit_test(test_a_filter_stays_in_force_without_its_listener),
                 cmocka_unit_test(test_resources_are_limits_inside),
                 cmocka_unit_test(test_the_profiles_of_engines_guard_the_host),
                 cmocka_unit_test(test_volumes_are_refused_or_opened),

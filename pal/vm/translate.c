@@ -11,6 +11,7 @@
 #include "pal/vm/translate-refuse.h"
 #include "pal/vm/translate-resources.h"
 
+#include <linux/seccomp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -98,14 +99,17 @@ static int add_filter(const struct spec *spec, struct arena *arena, const struct
         int r = seccomp_compile(spec->linux.seccomp, NULL, arena, policy->log, &program, err);
         if (r < 0)
                 return r;
+        /* Without its listener the rest of the filter stays in force; calls that it would decide fail. */
         if (program.has_notify)
-                return translate_refuse(policy, err, "a seccomp listener");
+                r = translate_refuse(policy, err, "a seccomp listener");
+        if (r < 0)
+                return r;
         process->filter = calloc(program.n, sizeof(*process->filter));
         if (!process->filter)
                 return error_oom(err);
         memcpy(process->filter, program.filter, program.n * sizeof(*process->filter));
         process->n_filter = program.n;
-        process->filter_flags = program.flags;
+        process->filter_flags = program.flags & ~(unsigned)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
         process->has_filter = true;
         return 0;
 }
