@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #ifndef MS_NOSYMFOLLOW
@@ -182,6 +183,16 @@ static int bind_read_only(const char *path, struct failure *f)
         return 0;
 }
 
+/* What an image has in its place would be seen, and written to, at each path that is hidden by it. */
+static int check_null_device(struct failure *f)
+{
+        struct stat st;
+
+        if (lstat("/dev/null", &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
+                return 0;
+        return failure_set(f, ENODEV, "/dev/null", "hide paths by it: it is no null device");
+}
+
 static int mask(const char *path, struct failure *f)
 {
         if (mount("/dev/null", path, NULL, MS_BIND, NULL) == 0 || errno == ENOENT)
@@ -202,6 +213,8 @@ static int restrict_paths(const struct service_container *spec, struct failure *
 
         for (size_t i = 0; r == 0 && i < spec->n_readonly_paths; i++)
                 r = bind_read_only(spec->readonly_paths[i], f);
+        if (r == 0 && spec->n_masked_paths > 0)
+                r = check_null_device(f);
         for (size_t i = 0; r == 0 && i < spec->n_masked_paths; i++)
                 r = mask(spec->masked_paths[i], f);
         if (r == 0 && spec->readonly_root &&

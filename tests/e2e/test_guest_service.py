@@ -132,6 +132,15 @@ def test_a_limit_that_this_kernel_cannot_keep_is_told(boot, limits, said):
     assert service.receive() == (FAILED, 0, said)
 
 
+@pytest.mark.parametrize("null", [cpio.symlink("rootfs/dev/null", "/etc/hosts"), cpio.file("rootfs/dev/null", "")],
+                         ids=["link", "file"])
+def test_an_image_does_not_choose_what_hides_a_path(boot, null):
+    _, service = boot(files=[cpio.directory("rootfs/etc"), cpio.file("rootfs/etc/hosts", "seen"), cpio.directory("rootfs/dev"),
+                             null])
+    service.send(SETUP, 0, MOUNTS[0] + record(6, text("/proc/kcore")))
+    assert service.receive() == (FAILED, 0, struct.pack(">I", 19) + b"hide paths by it: it is no null device\0/dev/null\0")
+
+
 def test_a_setup_that_cannot_be_carried_out_is_told(boot):
     machine, service = boot()
     service.send(SETUP, 0, mount("nosuchfs", "/x"))
