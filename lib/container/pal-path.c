@@ -2,8 +2,10 @@
 #include "lib/container/pal-path.h"
 
 #include "lib/base/cleanup.h"
+#include "lib/base/fd.h"
 #include "lib/base/text.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,15 +52,74 @@ static bool is_in_list(const char *path, const char *list)
         return false;
 }
 
-static bool is_allowed(const char *path, const char *more)
+/* In a folder that was named for this, or of our own. */
+static bool is_chosen(const char *path, const char *more)
 {
         cleanup_free char *prefix = pal_path_prefix();
         cleanup_free char *own = prefix ? string_printf("%s/lib/coffer", prefix) : NULL;
 
-        return is_in_list(path, trusted) || is_in_list(path, more) || (own && is_below(path, own));
+        return is_in_list(path, more) || (own && is_below(path, own));
 }
 
-/* Whose the file is says nothing where users are mapped; who else may write it does. */
+/* In a user namespace of its own; "0 0 4294967295" is the machine's. */
+static bool users_are_mapped(void)
+{
+        cleanup_fd int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+        char text[64];
+        ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+        uint64_t numbers[3]; /* first inside, first outside, how many */
+        const char *at = text;
+
+        text[n > 0 ? n : 0] = '\0';
+        for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+                at += strspn(at, " ");
+                if (!take_u64(&at, UINT32_MAX, &numbers[i]))
+                        return false;
+        }
+        return numbers[0] != 0 || numbers[1] != 0 || numbers[2] != UINT32_MAX;
+}
+
+/* `part` is the file or one of the folders that lead to it. */
+static int check_part(const char *path, const char *part, struct error *err)
+{
+        struct stat st;
+
+        if (lstat(part, &st) < 0)
+                return error_errno(err, errno, "PAL %s", path);
+        if (st.st_uid != 0 && st.st_uid != geteuid())
+                return error_set(
+                        err, -EPERM,
+                        "PAL %s: %s belongs to user %u, who could replace it; give it to root, or name "
+                        "its folder to rune with --pal-path",
+                        path, part, st.st_uid);
+        if (S_ISDIR(st.st_mode) && st.st_mode & S_IWOTH)
+                return error_set(err, -EPERM, "PAL %s: others can write %s; take that from them (chmod o-w)",
+                                 path, part);
+        return 0;
+}
+
+/* What is below the system's folders need not be the administrator's: programs have folders of their own
+ * users there.  Whose a file is says nothing where users are mapped. */
+static int check_owners(const char *path, struct error *err)
+{
+        cleanup_free char *part = strdup(path);
+        int r = 0;
+
+        if (!part)
+                return error_oom(err);
+        if (users_are_mapped())
+                return 0;
+        for (char *at = part; r == 0 && at;) {
+                at = strchr(at + 1, '/');
+                if (at)
+                        *at = '\0';
+                r = check_part(path, part, err);
+                if (at)
+                        *at = '/';
+        }
+        return r;
+}
+
 static int check_writers(const char *path, struct error *err)
 {
         struct stat st;
@@ -80,13 +141,16 @@ int pal_path_check(const char *path, const char *more, char **ret_path, struct e
 
         if (!real)
                 return error_errno(err, errno, "PAL %s", path);
-        if (!is_allowed(real, more)) {
+        bool chosen = is_chosen(real, more);
+        if (!chosen && !is_in_list(real, trusted)) {
                 (void)error_set(err, -EACCES, "PAL %s: not in a folder that PALs are loaded from", path);
                 error_hint(err,
                            "install it below /usr/lib or /opt, or name its folder to rune with --pal-path");
                 return -EACCES;
         }
         int r = check_writers(real, err);
+        if (r == 0 && !chosen)
+                r = check_owners(real, err);
         if (r < 0)
                 return r;
         *ret_path = take_pointer(&real);

@@ -8,6 +8,9 @@
  * was told of (--pal-path), links resolved, and it must be nobody else's to write.
  *
  *      /usr/lib /usr/lib64 /usr/local/lib /usr/local/lib64 /lib /lib64 /opt, PREFIX/lib/coffer of our own
+ *
+ * Below the former, though not in PREFIX/lib/coffer and what rune was told of, file and folders must be
+ * root's or the caller's, and no folder everybody's to write.
  */
 #pragma once
 

@@ -2,6 +2,7 @@
 """Enclaves by PALs: what rune asks of a PAL, and what becomes of one that doesn't do it.  The PALs are those of tests/pal."""
 import fcntl
 import os
+import pathlib
 import pty
 import re
 import select
@@ -9,6 +10,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import tempfile
 import termios
 import threading
 
@@ -441,6 +443,30 @@ def test_pals_come_from_trusted_folders_alone(rune, bundle, enclave, pals, tmp_p
         bundle.process["env"] = [entry if not entry.startswith("ENCLAVE_RUNTIME_PATH") else
                                  f"ENCLAVE_RUNTIME_PATH={folder / name}" for entry in bundle.process["env"]]
         assert text in said(rune.run(bundle, check=False))
+
+
+def test_below_the_systems_folders_a_pal_is_roots(rune, bundle, enclave):
+    """Those have folders of users that programs run as, too."""
+    path = enclave("v2")
+    rune.globals = []
+    with tempfile.TemporaryDirectory(dir="/opt") as top:
+        folder = pathlib.Path(top) / "program"
+        folder.mkdir()
+        pal = folder / "pal.so"
+        shutil.copy(path, pal)
+        bundle.process["env"] = [entry if not entry.startswith("ENCLAVE_RUNTIME_PATH") else
+                                 f"ENCLAVE_RUNTIME_PATH={pal}" for entry in bundle.process["env"]]
+        os.chown(pal, 1234, 1234)
+        assert f"{pal} belongs to user 1234" in said(rune.run(bundle, check=False))
+        os.chown(pal, 0, 0)
+        os.chown(folder, 1234, 1234)
+        assert f"{folder} belongs to user 1234" in said(rune.run(bundle, check=False))
+        os.chown(folder, 0, 0)
+        folder.chmod(0o1777)
+        assert f"others can write {folder}" in said(rune.run(bundle, check=False))
+        folder.chmod(0o755)
+        result = rune.run(bundle, check=False)
+        assert str(folder) not in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("entry, text", [
