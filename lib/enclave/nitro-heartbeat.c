@@ -281,6 +281,24 @@ static void announce(struct nitro_heartbeat *heartbeat, uint32_t cid)
                              (const struct sockaddr *)&name, n);
 }
 
+/* Where a caller is kept; NULL: there is no room.  An init calls once: where an enclave calls again its first
+ * call is given up, so that it can't take the room of others. */
+static struct caller *find_place(struct nitro_heartbeat *heartbeat, uint32_t cid)
+{
+        struct caller *place = NULL;
+
+        for (size_t i = 0; i < CALLERS_MAX; i++) {
+                struct caller *caller = &heartbeat->callers[i];
+                if (caller->fd < 0) {
+                        place = place ? place : caller;
+                } else if (caller->cid == cid) {
+                        fd_close_p(&caller->fd);
+                        return caller;
+                }
+        }
+        return place;
+}
+
 static void take_caller(struct nitro_heartbeat *heartbeat)
 {
         struct sockaddr_vm peer = {.svm_family = AF_UNSPEC};
@@ -288,15 +306,12 @@ static void take_caller(struct nitro_heartbeat *heartbeat)
         cleanup_fd int fd =
                 accept4(heartbeat->port_fd, (struct sockaddr *)&peer, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-        /* Where there are too many, this one is closed; an init that is refused says so and gives up. */
-        for (uint32_t i = 0; fd >= 0 && i < CALLERS_MAX; i++) {
-                struct caller *caller = &heartbeat->callers[i];
-                if (caller->fd >= 0)
-                        continue;
-                if (watch(heartbeat, fd, i) == 0)
-                        *caller = (struct caller){.fd = take_fd(&fd), .cid = peer.svm_cid};
+        if (fd < 0)
                 return;
-        }
+        /* Where there are too many, this one is closed; an init that is refused says so and gives up. */
+        struct caller *caller = find_place(heartbeat, peer.svm_cid);
+        if (caller && watch(heartbeat, fd, (uint32_t)(caller - heartbeat->callers)) == 0)
+                *caller = (struct caller){.fd = take_fd(&fd), .cid = peer.svm_cid};
 }
 
 static void hear_caller(struct nitro_heartbeat *heartbeat, struct caller *caller)

@@ -200,6 +200,24 @@ def test_the_end_of_anothers_enclave_is_success(host, foreign):
     assert "foreign: alive" in process.out
 
 
+def test_who_calls_and_says_nothing_keeps_no_enclave_from_being_heard(host, foreign):
+    caller = """
+import socket, time
+calls = []
+while len(calls) < 40:
+    call = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
+    try:
+        call.connect((3, 9000))
+        calls.append(call)
+    except OSError:
+        time.sleep(0.05)
+time.sleep(1000)
+"""
+    process = host.emulator.run("/bin/sh", "-c", '/usr/bin/python3 -c "$0" & "$@"; status=$?; kill $!; exit $status', caller,
+                                *host.command(f"image={foreign} memory=512"))
+    assert process.returncode == 0, process.err
+
+
 def test_signals_that_end_programs_end_anothers_enclave(host, foreign):
     process = host.emulator.popen(*host.command(f"image={foreign} memory=256"))
     assert any(line == "pal_create_process\n" for line in process.stderr)
