@@ -246,6 +246,22 @@ def test_an_exec_ends_with_the_enclave(running):
     assert process.wait(30) == 137
 
 
+def test_nothing_is_asked_of_a_pal_that_is_destroyed(running, bundle):
+    rune = running("v3", words="linger")
+    further = rune.start_process("exec", "c", "x", "cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    wait_until_it_stands_by(further)
+    rune("kill", "c", "TERM")
+    wait_for(lambda: "destroying" in (bundle.path / "c.out").read_text(), "pal_destroy")
+    rune("kill", "c", "USR1")
+    failed = rune("exec", "c", "x", "args", check=False)
+    assert failed.returncode == 255 and "its enclave is ending" in said(failed)
+    assert "its enclave is ending" in said(rune("attest", "c", check=False))
+    (bundle.rootfs / "go").touch()
+    rune.wait_status("stopped")
+    assert further.wait(30) == 137
+    assert (bundle.path / "c.out").read_text().split("destroying\n")[1] == ""
+
+
 def test_exec_needs_a_pal_of_version_2(running):
     rune = running("v1")
     result = rune("exec", "c", "x", check=False)

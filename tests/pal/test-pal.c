@@ -10,6 +10,8 @@
  *      crash     writes to address 0   exit:N    ends the process with status N
  *      hang      never returns         value:N   (of exec) gives N for an exit status
  *
+ * With the word linger pal_destroy says "destroying" on standard output and waits until there is a file /go;
+ * what is called meanwhile is told there as well.
  * With the word slow pal_create_process takes a second more once its process is there.
  *
  * A report is all 'R', one to a target all 'T' with the target's first 64 bytes in REPORTDATA.  The word
@@ -40,6 +42,7 @@ enum { DEED_MAX = 256, REPORT_DATA_AT = 320, REPORT_DATA_SIZE = 64 };
 static char arguments[4096];
 static _Thread_local char error_text[DEED_MAX];
 static pid_t first;
+static volatile bool destroyed;
 
 /* ---- misbehaviour -------------------------------------------------------------------------------------- */
 
@@ -82,6 +85,8 @@ static int misbehave(const char *call)
         const char *deed = deed_for(arguments, call);
         volatile uintptr_t nowhere = 8;
 
+        if (destroyed)
+                dprintf(STDOUT_FILENO, "%s behind the end\n", call);
         error_text[0] = '\0';
         if (!deed || strncmp(deed, "value", 5) == 0)
                 return 0;
@@ -292,6 +297,10 @@ int pal_exec(struct pal_exec_args *args)
 #ifndef TEST_PAL_NO_KILL
 int pal_kill(int pid, int sig)
 {
+        int r = misbehave("kill");
+
+        if (r != 0)
+                return r;
         if (pid == PAL_KILL_CURRENT)
                 pid = first;
         return kill(pid, sig) < 0 ? -errno : 0;
@@ -322,5 +331,13 @@ int pal_get_local_report(void *targetinfo, int targetinfo_len, void *report, int
 
 int pal_destroy(void)
 {
-        return misbehave("destroy");
+        int r = misbehave("destroy");
+
+        destroyed = true;
+        if (strstr(arguments, "linger")) {
+                dprintf(STDOUT_FILENO, "destroying\n");
+                while (access("/go", F_OK) < 0)
+                        (void)usleep(1000);
+        }
+        return r;
 }

@@ -141,8 +141,15 @@ static int run(struct further *f, struct error *err)
         return 0;
 }
 
+static int no_call(const struct runelet *runelet, struct error *err)
+{
+        return error_set(err, -ESHUTDOWN, "PAL %s: its enclave is ending", runelet->pal.path);
+}
+
 static int serve_exec(struct client *client, struct agent_message *request, struct error *err)
 {
+        struct calls *calls = &client->runelet->calls;
+        struct call call;
         struct further f = {
                 .pal = &client->runelet->pal,
                 .socket = client->socket,
@@ -150,8 +157,11 @@ static int serve_exec(struct client *client, struct agent_message *request, stru
                 .request = *request,
                 .lock = PTHREAD_MUTEX_INITIALIZER,
         };
-        int r = run(&f, err);
 
+        if (!calls_begin(calls, &call, client->socket))
+                return no_call(client->runelet, err);
+        int r = run(&f, err);
+        calls_end(calls, &call);
         free(f.exec.argv);
         free(f.exec.env);
         return r;
@@ -159,7 +169,7 @@ static int serve_exec(struct client *client, struct agent_message *request, stru
 
 /* ---- reports ------------------------------------------------------------------------------------------- */
 
-static int serve_report(struct client *client, struct agent_message *request, struct error *err)
+static int get_report(const struct client *client, const struct agent_message *request, struct error *err)
 {
         const struct pal *pal = &client->runelet->pal;
         uint8_t report[PAL_REPORT_SIZE];
@@ -180,6 +190,18 @@ static int serve_report(struct client *client, struct agent_message *request, st
                                  pal->path, n);
         (void)agent_send(client->socket, AGENT_REPORT, view_of(report, (size_t)n), NULL);
         return 0;
+}
+
+static int serve_report(struct client *client, struct agent_message *request, struct error *err)
+{
+        struct calls *calls = &client->runelet->calls;
+        struct call call;
+
+        if (!calls_begin(calls, &call, client->socket))
+                return no_call(client->runelet, err);
+        int r = get_report(client, request, err);
+        calls_end(calls, &call);
+        return r;
 }
 
 /* ---- clients ------------------------------------------------------------------------------------------- */

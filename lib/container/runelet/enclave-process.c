@@ -11,6 +11,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+/* For calls of the PAL that are under way when its first process has ended. */
+enum { LAST_CALLS_MS = 5000 };
+
 /* What the PAL is called with.  The arrays are the payload's, which lives as long as this process. */
 struct process {
         struct runelet *runelet;
@@ -45,6 +48,17 @@ static bool ends_programs(int signal)
                signal != SIGTTIN && signal != SIGTTOU;
 }
 
+static void pass_on(const struct process *process, int signal)
+{
+        struct calls *calls = &process->runelet->calls;
+        struct call call;
+
+        if (!calls_begin(calls, &call, -1))
+                return; /* the process has ended */
+        (void)process->runelet->pal.kill(process->pid, signal);
+        calls_end(calls, &call);
+}
+
 static void *pass_signals_on(void *user)
 {
         const struct process *process = user;
@@ -57,7 +71,7 @@ static void *pass_signals_on(void *user)
                 if (signal < 0)
                         continue;
                 if (pal->kill)
-                        (void)pal->kill(process->pid, signal);
+                        pass_on(process, signal);
                 else if (ends_programs(signal))
                         _exit(128 + signal);
         }
@@ -130,11 +144,19 @@ static int exec(const struct process *process)
         return EXIT_FAILURE;
 }
 
-static void destroy(const struct pal *pal)
+/* What doesn't come to its end is ended with this process, and then there is nothing to destroy. */
+static void destroy(struct runelet *runelet)
 {
+        const struct pal *pal = &runelet->pal;
         struct error err = {0};
-        int r = pal->destroy();
 
+        if (!calls_finish(&runelet->calls, LAST_CALLS_MS)) {
+                (void)error_set(&err, -ETIMEDOUT, "PAL %s: calls for further processes do not end",
+                                pal->path);
+                complain(&err);
+                return;
+        }
+        int r = pal->destroy();
         if (r == 0)
                 return;
         (void)pal_failed(pal, "pal_destroy", r, &err);
@@ -186,6 +208,6 @@ int enclave_process_run(struct runelet *runelet, const struct payload *payload, 
         if (r < 0)
                 return r;
         int status = exec(&process);
-        destroy(&runelet->pal);
+        destroy(runelet);
         _exit(status);
 }

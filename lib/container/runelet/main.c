@@ -22,6 +22,7 @@ int main(int argc, char *argv[])
         if (!plan || !plan->enclave)
                 return EXIT_FAILURE;
         struct runelet runelet = {.plan = plan, .report_fd = plan->sync_fd};
+        calls_init(&runelet.calls);
         struct init_program program = plan->job == PLAN_JOB_EXEC ? runelet_proxy : runelet_enclave;
         program.user = &runelet;
         runelet.n_listed = descriptors_listed(plan, runelet.listed);

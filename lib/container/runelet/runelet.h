@@ -15,8 +15,9 @@
  * is named as the cause; only rune, which is another process, can say so.
  *
  * While pal_exec runs there are two more threads: one takes all signals, which are blocked in every other,
- * and hands them to pal_kill; one accepts clients of the agent (agent.h), and has a thread for each.  A PAL
- * of version 1 has no pal_kill: signals that end a program end runelet then.
+ * and hands them to pal_kill; one accepts clients of the agent (agent.h), and has a thread for each.  Once
+ * pal_exec has returned they leave the PAL alone, and what is under way is ended, before pal_destroy is
+ * called (calls.h).  A PAL of version 1 has no pal_kill: signals that end a program end runelet then.
  *
  * What becomes a further process (`rune exec`) is a runelet as well, without a PAL: it joins the container
  * as any exec does, and then stands for the enclave's process: it passes on its streams and signals and
@@ -25,6 +26,7 @@
 #pragma once
 
 #include "lib/container/init/descriptors.h"
+#include "lib/container/runelet/calls.h"
 #include "lib/container/runelet/pal-load.h"
 
 #include <stdbool.h>
@@ -32,6 +34,7 @@
 struct runelet {
         const struct plan *plan;
         struct pal pal;
+        struct calls calls;                 /* of the PAL, from other threads */
         int listed[DESCRIPTORS_LISTED_MAX]; /* of the plan, and still open */
         size_t n_listed;
         int report_fd; /* where calls are told; -1: nobody listens any more */
