@@ -101,6 +101,21 @@ static void test_what_engines_bind_is_copied_and_shm_is_the_enclaves(void **stat
         unlink(path);
 }
 
+static void test_what_engines_bind_read_only_stays_so(void **state)
+{
+        static const char rest[] =
+                ",\"mounts\":[{\"destination\":\"/etc/hosts\",\"type\":\"bind\",\"source\":\"/etc/passwd\","
+                "\"options\":[\"ro\"]},{\"destination\":\"/dev/shm\",\"type\":\"bind\",\"source\":\"/tmp\","
+                "\"options\":[\"ro\"]}],\"linux\":{\"readonlyPaths\":[\"/proc/sys\"]}";
+        cleanup_translated struct translated t = {0};
+
+        (void)state;
+        assert_int_equal(try("", rest, &t, NULL), 0);
+        assert_int_equal(t.container.n_readonly_paths, 2);
+        assert_int_equal(t.container.n_mounts, 1);
+        assert_true(t.container.mounts[0].flags & MS_RDONLY);
+}
+
 static void test_what_an_enclave_cannot_have_is_refused_by_name_unless_allowed(void **state)
 {
         static const struct {
@@ -239,6 +254,7 @@ int main(void)
                 cmocka_unit_test(test_resources_become_the_machines),
                 cmocka_unit_test(test_the_process_is_the_configurations),
                 cmocka_unit_test(test_what_engines_bind_is_copied_and_shm_is_the_enclaves),
+                cmocka_unit_test(test_what_engines_bind_read_only_stays_so),
                 cmocka_unit_test(test_what_an_enclave_cannot_have_is_refused_by_name_unless_allowed),
                 cmocka_unit_test(test_a_filter_stays_in_force_without_its_listener),
                 cmocka_unit_test(test_resources_are_limits_inside),

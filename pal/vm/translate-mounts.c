@@ -83,6 +83,11 @@ static int add_file(struct translated *translated, const struct spec_mount *moun
         if (array_grow(&container->files, container->n_files, sizeof(file)) < 0)
                 return error_oom(err);
         container->files[container->n_files++] = file;
+        if (!(mount->flags & MS_RDONLY))
+                return 0;
+        if (array_grow(&container->readonly_paths, container->n_readonly_paths, sizeof(file.path)) < 0)
+                return error_oom(err);
+        container->readonly_paths[container->n_readonly_paths++] = file.path;
         return 0;
 }
 
@@ -95,7 +100,7 @@ static int add_shm(struct translated *translated, const struct spec_mount *mount
         uint64_t size = SHM_SIZE;
         struct statfs fs;
 
-        own.flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+        own.flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (mount->flags & MS_RDONLY);
         if (statfs(mount->source, &fs) == 0 && fs.f_type == TMPFS_MAGIC && fs.f_blocks > 0)
                 size = (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize;
         const char *data = arena_printf(arena, "mode=1777,size=%" PRIu64, size);

@@ -237,6 +237,16 @@ def test_volumes_are_refused_or_copied(rune, bundle, vm, tmp_path):
     assert (volume / "data").read_text() == "copied\n"
 
 
+def test_what_engines_bind_read_only_is_read_only_inside(rune, bundle, vm, tmp_path):
+    (tmp_path / "hosts").write_text("1.2.3.4 given\n")
+    bundle.config["root"]["readonly"] = False
+    bundle.config["mounts"].append({"destination": "/etc/hosts", "type": "bind", "source": str(tmp_path / "hosts"),
+                                    "options": ["rbind", "ro"]})
+    bundle.shell("cat /etc/hosts; echo x > /etc/hosts; echo x > /etc/other && echo writable")
+    result = rune.run(bundle, check=False)
+    assert result.stdout == "1.2.3.4 given\nwritable\n" and "/etc/hosts: Read-only file system" in result.stderr
+
+
 def test_limits_hold_inside(rune, bundle, vm, build_dir, own_list):
     bundle.linux["resources"].update(
         pids={"limit": 5}, cpu={"quota": 40000, "period": 50000, "cpus": "0"},
