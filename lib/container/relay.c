@@ -5,8 +5,8 @@
  * into.  Without a terminal there is nothing else to wait for (sigwaitinfo).  With one, signals come through
  * a descriptor beside two flows, from our input to the terminal's master and from that to our output.  A flow
  * reads only once all that it has is written, so whoever is slow slows the other end and no memory grows.
- * The end of the process is the end, whoever else has the terminal open: only what is on its way already is
- * still passed on.
+ * The end of the process is the end, whoever else has the terminal open and whatever they write: only what
+ * is on its way already is still passed on, for as long as its reader takes or until we are asked to end.
  */
 #include "lib/container/relay.h"
 
@@ -26,8 +26,10 @@
 
 enum {
         CHUNK = 4096, /* a pipe that polls writable takes so much without blocking */
-        /* How long the last output may take from the terminal's slave to its master, milliseconds. */
+        /* How long the last output may take from the terminal's slave to its master, milliseconds; and how
+         * much of it there can be at most: the kernel holds less of one terminal. */
         DRAIN_TIMEOUT = 100,
+        DRAIN_MAX = 64 * 1024,
 };
 
 void relay_begin(struct relay *ret_relay)
@@ -200,14 +202,33 @@ static void flow_step(struct flow *flow, const struct pollfd *polled)
                 flow_read(flow);
 }
 
-/* What the process wrote before its end is still on its way. */
-static void drain(struct flow *output)
+/* Takes the signals that have come; true where one of them asks to end.  There is no process left to tell. */
+static bool told_to_end(int signal_fd)
 {
-        for (;;) {
-                struct pollfd polled = flow_poll(output);
-                if (poll(&polled, 1, DRAIN_TIMEOUT) <= 0)
+        struct signalfd_siginfo info;
+        bool told = false;
+
+        while (read(signal_fd, &info, sizeof(info)) == sizeof(info))
+                told = told || info.ssi_signo == SIGHUP || info.ssi_signo == SIGINT ||
+                       info.ssi_signo == SIGQUIT || info.ssi_signo == SIGTERM;
+        return told;
+}
+
+/* What the process wrote before its end is still on its way, and who reads our output may be slow.  Others
+ * that have the terminal open may write for ever: what they add is not waited for. */
+static void drain(struct flow *output, int signal_fd)
+{
+        size_t left = DRAIN_MAX;
+
+        while (output->n > 0 || (left > 0 && !output->ended)) {
+                const bool reads = output->n == 0;
+                struct pollfd fds[] = {flow_poll(output), {.fd = signal_fd, .events = POLLIN}};
+                int n = poll(fds, 2, reads ? DRAIN_TIMEOUT : -1);
+                if (n == 0 || (n < 0 && errno != EINTR) || (fds[1].revents && told_to_end(signal_fd)))
                         return;
-                flow_step(output, &polled);
+                flow_step(output, &fds[0]);
+                if (reads)
+                        left -= output->n < left ? output->n : left;
         }
 }
 
@@ -245,7 +266,7 @@ static int pass_all(const struct relay *relay, int signal_fd, pid_t pid, int con
                 if (!fds[0].revents || read(signal_fd, &info, sizeof(info)) != sizeof(info))
                         continue;
                 if (take_signal((int)info.ssi_signo, pid, console, ret_status)) {
-                        drain(&output);
+                        drain(&output, signal_fd);
                         return 0;
                 }
         }

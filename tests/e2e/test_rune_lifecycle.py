@@ -679,6 +679,46 @@ def test_no_output_of_a_terminal_is_lost_at_the_end(rune, bundle):
     assert terminal.text.split() == [str(i).encode() for i in range(1, 20001)]
 
 
+@contextlib.contextmanager
+def full_pipe():
+    """A pipe that takes nothing until it is read, and the size of what is in it."""
+    reader, writer = os.pipe()
+    size = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(writer, b"." * size)
+    with open(reader, "rb") as out, open(writer, "wb") as into:
+        yield out, into, size
+
+
+def test_no_output_of_a_terminal_is_lost_to_a_slow_reader(running):
+    """The process ends while nobody reads: what was on its way waits until somebody does."""
+    with full_pipe() as (out, into, size):
+        process = running.start_process("exec", "--tty", "c", "seq", "1", "1500", stdout=into)
+        into.close()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+        assert out.read()[size:].split() == [str(i).encode() for i in range(1, 1501)]
+        assert process.wait(timeout=30) == 0
+
+
+def test_who_waits_for_a_slow_reader_can_be_ended(running):
+    with full_pipe() as (_, into, _):
+        process = running.start_process("exec", "--tty", "c", "sh", "-c", "echo word; exit 3", stdout=into)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+        process.terminate()
+        assert process.wait(timeout=30) == 3
+
+
+def test_who_writes_to_a_terminal_for_ever_holds_no_exec(running):
+    process = running.start_process("exec", "--tty", "c", "sh", "-c", "trap '' HUP; yes & exit 3",
+                                    stdout=subprocess.DEVNULL)
+    try:
+        assert process.wait(timeout=30) == 3
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_exec_in_a_terminal(running):
     terminal = Terminal(running, "exec", "--tty", "c", "sh", "-c", "tty; exit 6")
     assert terminal.read_all() == 6
