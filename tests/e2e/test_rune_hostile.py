@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from bundles import bundle, cgroup_folders, rune  # noqa: F401
+from conftest import wait_for
 
 
 
@@ -87,6 +88,25 @@ def test_what_waits_for_its_start_holds_nothing_of_the_host(rune, bundle):
     assert sorted(re.sub(r"\d+", "N", target) for target in held.values()) == sorted(
         ["/proc", re.sub(r"\d+", "N", str(rune.root / "c/exec.fifo")), "socket:[N]"])
     rune("start", "c")
+
+
+def test_an_exec_holds_no_null_device_of_the_host(rune, bundle):
+    """Its owner and mode would be the container's root's to change, for the whole host."""
+    rune.start(bundle.args("sleep", "1000"))
+    with open("/dev/null", "r+b") as null:
+        held = rune("exec", "c", "stat", "-L", "-c", "%d %i %t", *(f"/proc/self/fd/{n}" for n in (0, 2)), "/dev/null",
+                    stdin=null, stdout=subprocess.PIPE, stderr=null).stdout.splitlines()
+    host = os.stat("/dev/null")
+    assert held[0].endswith(" 1") and len(set(held)) == 1
+    assert held[0].split()[:2] != [str(host.st_dev), str(host.st_ino)]
+
+
+def test_an_exec_opens_nothing_that_a_container_has_in_place_of_null(rune, bundle):
+    rune.start(bundle.shell("rm /dev/null && mkfifo /dev/null && sleep 1000"))
+    wait_for(lambda: rune("exec", "c", "test", "-p", "/dev/null", input="", check=False).returncode == 0, "a fifo")
+    result = rune("exec", "c", "true", check=False)
+    assert result.returncode == 255 and "it is no null device" in result.stderr
+    assert rune("exec", "c", "echo", "word", input="").stdout == "word\n"
 
 
 # ---- modes of what is made --------------------------------------------------------------------------------------

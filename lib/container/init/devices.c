@@ -8,6 +8,7 @@
 #include "lib/container/init/mounts.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -41,7 +42,7 @@ static const char *below_dev(const char *path)
         return path + 3 + strspn(path + 3, "/");
 }
 
-static bool is_bind_mounted(const struct spec *spec)
+bool devices_are_bound(const struct spec *spec)
 {
         for (size_t i = 0; i < spec->n_mounts; i++) {
                 const char *rest = below_dev(spec->mounts[i].destination);
@@ -171,7 +172,7 @@ int devices_make(struct rootfs *rootfs, struct error *err)
         const struct spec *spec = rootfs->plan->spec;
         cleanup_fd int dev = -1;
 
-        rootfs->dev_is_hosts = is_bind_mounted(spec);
+        rootfs->dev_is_hosts = devices_are_bound(spec);
         if (rootfs->dev_is_hosts)
                 return 0;
         int r = in_root_make_folder(rootfs->fd, "/dev", &dev, err);
@@ -193,22 +194,38 @@ int devices_make(struct rootfs *rootfs, struct error *err)
         return r < 0 ? r : make_links(rootfs, dev, err);
 }
 
-int devices_reopen_null(const struct rootfs *rootfs, struct error *err)
+/* What is opened is known before: opening a device may do things, and who runs in the container may give the
+ * name to another one. */
+static int open_null(int root, int proc_fd, int *ret_fd, struct error *err)
+{
+        cleanup_fd int path = -1;
+        char name[32];
+        struct stat st;
+        int r = in_root_open(root, "/dev/null", O_PATH, &path, err);
+
+        if (r < 0)
+                return r;
+        if (fstat(path, &st) < 0 || !is_device(&st, &default_devices[0]))
+                return error_set(err, -EINVAL, "container's /dev/null is invalid: it is no null device");
+        (void)snprintf(name, sizeof(name), "self/fd/%d", path);
+        int fd = openat(proc_fd, name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+        if (fd < 0)
+                return error_errno(err, errno, "container's /dev/null");
+        *ret_fd = fd;
+        return 0;
+}
+
+int devices_reopen_null(int root, int proc_fd, struct error *err)
 {
         cleanup_fd int null = -1;
         struct stat st;
 
-        if (rootfs->dev_is_hosts)
-                return 0;
         for (int fd = 0; fd <= 2; fd++) {
                 if (fstat(fd, &st) < 0 || !is_device(&st, &default_devices[0]))
                         continue;
-                int r = null >= 0 ? 0 : in_root_open(rootfs->fd, "/dev/null", O_RDWR | O_NOCTTY, &null, err);
+                int r = null >= 0 ? 0 : open_null(root, proc_fd, &null, err);
                 if (r < 0)
                         return r;
-                if (fstat(null, &st) < 0 || !is_device(&st, &default_devices[0]))
-                        return error_set(err, -EINVAL,
-                                         "container's /dev/null is invalid: it is no null device");
                 if (dup2(null, fd) < 0)
                         return error_errno(err, errno, "reopen /dev/null");
         }

@@ -13,6 +13,10 @@
  * what it is, but for ptmx.  Where nodes can't be made (a user namespace), the host's are bind-mounted. */
 int devices_make(struct rootfs *rootfs, struct error *err);
 
-/* From inside the container's root: puts its /dev/null in place of the host's where that is descriptor 0, 1
- * or 2, so that the payload holds no inode of the host. */
-int devices_reopen_null(const struct rootfs *rootfs, struct error *err);
+/* True where one of the mounts puts a folder of the host's in the place of /dev. */
+bool devices_are_bound(const struct spec *spec);
+
+/* From inside the container's root, which `root` is: puts its /dev/null in place of the host's where that is
+ * descriptor 0, 1 or 2, so that the payload holds no inode of the host.  proc_fd is the host's procfs.
+ * -EINVAL where the container's is no null device. */
+int devices_reopen_null(int root, int proc_fd, struct error *err);

@@ -32,6 +32,7 @@
 #include "lib/container/init/attributes.h"
 #include "lib/container/init/console.h"
 #include "lib/container/init/descriptors.h"
+#include "lib/container/init/devices.h"
 #include "lib/container/init/namespaces.h"
 #include "lib/container/init/payload.h"
 #include "lib/container/init/rootfs.h"
@@ -384,10 +385,23 @@ int init_create(const struct plan *plan, const struct init_program *program, str
         return create(&own, program, err);
 }
 
+/* As the first process, a further one gets no inode of the host's for /dev/null. */
+static int reopen_null(const struct plan *plan, struct error *err)
+{
+        cleanup_fd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        if (root < 0)
+                return error_errno(err, errno, "open /");
+        return devices_are_bound(plan->spec) ? 0 : devices_reopen_null(root, plan->host_proc_fd, err);
+}
+
 /* The container is there; where it isn't a mount namespace that has its root, that is still to be entered. */
 static int enter_container(const struct plan *plan, struct error *err)
 {
-        return plan->rootfs_fd >= 0 ? change_root(plan, err) : console_set_up(plan, NULL, err);
+        if (plan->rootfs_fd >= 0)
+                return change_root(plan, err);
+        int r = reopen_null(plan, err);
+        return r < 0 ? r : console_set_up(plan, NULL, err);
 }
 
 int init_exec(const struct plan *plan, const struct init_program *program, struct error *err)

@@ -239,7 +239,9 @@ int rootfs_enter(struct rootfs *rootfs, struct error *err)
                 r = error_errno(err, errno, "chdir to /");
         if (r < 0)
                 error_wrap(err, "error jailing process inside rootfs");
-        return r < 0 ? r : devices_reopen_null(rootfs, err);
+        if (r < 0 || rootfs->dev_is_hosts)
+                return r;
+        return devices_reopen_null(rootfs->fd, rootfs->proc_fd, err);
 }
 
 /* ---- seal ---------------------------------------------------------------------------------------------- */
