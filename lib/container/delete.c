@@ -27,18 +27,21 @@ int delete_remains(const struct engine *engine, const struct container_state *st
                    const struct spec_hooks *hooks, struct cgroup *cgroup)
 {
         struct error err = {0};
-        int first = cgroup ? cgroup_destroy(cgroup, &err) : 0;
+        int r = cgroup ? cgroup_destroy(cgroup, &err) : 0;
 
-        if (first < 0)
+        /* Without the state nobody would know of the group, nor of the processes that may be in it. */
+        if (r < 0) {
                 log_warning(engine->log, "unable to remove container's cgroup: %s", error_text(&err));
+                return r;
+        }
         if (container_rdt_end(state, &err) < 0)
                 log_warning(engine->log, "unable to remove container's resctrl groups: %s", error_text(&err));
-        int r = state_remove(engine->root, state->id, &err);
+        r = state_remove(engine->root, state->id, &err);
         if (r < 0)
                 log_warning(engine->log, "unable to remove container state dir: %s", error_text(&err));
         if (hooks && hooks->poststop.n > 0)
                 run_poststop(engine, state, &hooks->poststop);
-        return first < 0 ? first : r;
+        return r;
 }
 
 int delete_kill(const struct container_state *state, struct cgroup *cgroup, struct error *err)
@@ -89,7 +92,11 @@ static int remove_ended(const struct engine *engine, int folder, const struct co
         const struct spec_hooks *hooks = load_hooks(engine, folder, state, &arena);
         int r = delete_remains(engine, state, hooks, cgroup);
 
-        return r < 0 ? error_set(err, r, "container %s can't be removed wholly", state->id) : 0;
+        if (r == 0)
+                return 0;
+        (void)error_set(err, r, "container %s can't be removed wholly", state->id);
+        error_hint(err, "delete it once more when the cause is gone");
+        return r;
 }
 
 int container_delete(const struct engine *engine, const char *id, struct error *err)

@@ -624,6 +624,26 @@ def test_readiness_reaches_the_service_manager(rune, bundle, tmp_path, how):
         assert any(line.split()[1] == "/run/notify" and "ro" in line.split()[3].split(",") for line in mounts.splitlines())
 
 
+READ_ONLY_GROUPS = ("for m in /sys/fs/cgroup /sys/fs/cgroup/*; do "
+                    "mountpoint -q $m && mount -o remount,bind,ro $m; done; exec \"$@\"")
+
+
+@pytest.mark.parametrize("flags", [[], ["--force"]])
+def test_a_container_whose_cgroup_cannot_be_removed_can_be_deleted_later(rune, bundle, tmp_path, flags):
+    """Here by one who sees the groups read-only; a group above that is frozen does the same."""
+    log = tmp_path / "hooks"
+    bundle.config["hooks"] = {"poststop": [{"path": "/bin/sh", "args": ["sh", "-c", f"echo poststop >>{log}"]}]}
+    bundle.args("true")
+    rune.start(bundle)
+    rune.wait_status("stopped")
+    refused = subprocess.run(["unshare", "--mount", "sh", "-c", READ_ONLY_GROUPS, "sh",
+                              *rune.command("delete", *flags, "c")], capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1 and "cgroup" in refused.stderr and "once more" in refused.stderr
+    assert rune.status() == "stopped" and cgroup_folders(bundle.linux["cgroupsPath"]) and not log.exists()
+    rune("delete", *flags, "c")
+    assert leftovers(rune, bundle) == [] and log.read_text() == "poststop\n"
+
+
 # ---- terminal in the foreground -----------------------------------------------------------------------------
 
 
