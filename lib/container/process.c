@@ -22,6 +22,7 @@ enum { END_WAIT = 2000 };
 /* Fields of that line, counted from the state (proc_pid_stat(5) counts from the pid, two before it). */
 enum {
         FIELD_STATE = 1,
+        FIELD_THREADS = 18,
         FIELD_START_TIME = 20,
         FIELD_EXIT_CODE = 50,
 };
@@ -42,18 +43,22 @@ static const char *find_field(const char *line, int number)
         return p;
 }
 
-static bool has_ended(const char *line)
-{
-        const char *state = find_field(line, FIELD_STATE);
-
-        return state && (*state == 'Z' || *state == 'X');
-}
-
 static int field_value(const char *line, int number, uint64_t *ret_value)
 {
         const char *p = find_field(line, number);
 
         return p && take_u64(&p, UINT64_MAX, ret_value) && (*p == ' ' || *p == '\n') ? 0 : -EIO;
+}
+
+/* A process whose first thread has ended is a zombie, too, though others run on: then it has several. */
+static bool has_ended(const char *line)
+{
+        const char *state = find_field(line, FIELD_STATE);
+        uint64_t threads = 0;
+
+        if (!state || (*state != 'Z' && *state != 'X'))
+                return false;
+        return field_value(line, FIELD_THREADS, &threads) < 0 || threads <= 1;
 }
 
 static int read_stat(pid_t pid, char ret_line[STAT_MAX])

@@ -21,7 +21,7 @@ import uuid
 import pytest
 
 from bundles import bundle, cgroup_folders, rune  # noqa: F401
-from conftest import wait_for
+from conftest import need_program, wait_for
 from kill_at import calls_of
 
 FOREVER = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
@@ -622,6 +622,43 @@ def test_readiness_reaches_the_service_manager(rune, bundle, tmp_path, how):
         assert process.wait(timeout=30) == 0
         mounts = rune("exec", "c", "cat", "/proc/mounts").stdout
         assert any(line.split()[1] == "/run/notify" and "ro" in line.split()[3].split(",") for line in mounts.splitlines())
+
+
+THREAD_STAYS = """
+#include <pthread.h>
+#include <unistd.h>
+
+static void *stay(void *none)
+{
+        for (;;)
+                pause();
+        return none;
+}
+
+int main(void)
+{
+        pthread_t thread;
+        pthread_create(&thread, NULL, stay, NULL);
+        pthread_exit(NULL);
+}
+"""
+
+
+def test_a_process_runs_for_as_long_as_one_of_its_threads(rune, bundle, tmp_path):
+    """Though its first thread has ended, and the kernel calls it a zombie: it can be paused, and killed."""
+    (tmp_path / "stay.c").write_text(THREAD_STAYS)
+    subprocess.run([need_program("cc"), "-static", "-pthread", "-o", bundle.rootfs / "bin/stay", tmp_path / "stay.c"],
+                   check=True)
+    rune.start(bundle.args("stay"))
+    stat = pathlib.Path(f"/proc/{rune.state()['pid']}/stat")
+    wait_for(lambda: stat.read_text().split(") ")[1].startswith("Z"), "the end of its first thread")
+    assert rune.status() == "running"
+    assert rune("delete", "c", check=False).returncode == 1
+    rune("pause", "c")
+    rune("resume", "c")
+    rune("kill", "c", "KILL")
+    rune.wait_status("stopped")
+    rune("delete", "c")
 
 
 READ_ONLY_GROUPS = ("for m in /sys/fs/cgroup /sys/fs/cgroup/*; do "
