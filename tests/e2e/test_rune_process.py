@@ -6,10 +6,12 @@ import re
 import subprocess
 import sys
 import time
+import uuid
 
 import pytest
 
 from bundles import bundle, rune  # noqa: F401
+from conftest import need_program, wait_for
 
 
 def status_of(text, field):
@@ -290,6 +292,53 @@ def test_session_keyring_is_the_containers(rune, bundle):
     rune.start(bundle.args("sleep", "1000"))
     keys = rune("exec", "c", "cat", "/proc/keys").stdout
     assert "_ses.c" in keys
+
+
+SESSION_KEYRING = """
+#include <linux/keyctl.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int main(void)
+{
+        char text[256];
+        long keyring = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
+        if (syscall(SYS_keyctl, KEYCTL_DESCRIBE, keyring, text, sizeof(text)) < 0)
+                return 1;
+        printf("%ld %s\\n", keyring, text);
+        return 0;
+}
+"""
+
+# Joins the session keyring of a name (1), lets all others use it (5), and keeps it until its input ends.
+KEYRING_OF_ANOTHER = """
+import ctypes, sys
+keyctl = lambda *args: ctypes.CDLL(None).syscall(int(sys.argv[1]), *args)
+keyring = keyctl(1, sys.argv[2].encode())
+print(keyring, keyctl(5, keyring, 0x3f3f3f3f), flush=True)
+sys.stdin.read()
+"""
+KEYCTL_NUMBERS = {"x86_64": 250, "aarch64": 219}
+
+
+def test_session_keyring_is_not_one_that_another_user_has_made(rune, bundle, tmp_path):
+    """Who can guess an id would have what the container keeps in it."""
+    (tmp_path / "keyring.c").write_text(SESSION_KEYRING)
+    subprocess.run([need_program("cc"), "-static", "-o", bundle.rootfs / "bin/keyring", tmp_path / "keyring.c"],
+                   check=True)
+    name = uuid.uuid4().hex  # "c" is what other tests call theirs
+    with subprocess.Popen([sys.executable, "-c", KEYRING_OF_ANOTHER, str(KEYCTL_NUMBERS[os.uname().machine]),
+                           f"_ses.{name}"], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, user=65534,
+                          group=65534, extra_groups=[], cwd="/") as other:
+        theirs, permitted = other.stdout.readline().split()
+        assert permitted == "0"
+        created = rune.create(bundle.args("sh", "-c", "keyring && sleep 1000"), name)
+        rune("start", name)
+        held = [wait_for((bundle.path / f"{name}.out").read_text, "its keyring"), rune("exec", name, "keyring").stdout]
+        other.stdin.close()
+    assert all(line.split()[1].startswith("keyring;0;") and line.split()[0] != theirs for line in held)
+    assert name in created.stderr and "another user's" in created.stderr
 
 
 # ---- exec -------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ int attributes_personality(unsigned long value, struct error *err);
 int attributes_oom_score(const struct plan *plan, const struct spec_process *process, struct error *err);
 
 /* A new session keyring "_ses.<id>" (of an exec: the container's), labelled where the process has an SELinux
- * label. */
+ * label.  Where another user has made one of that name it is one without a name, which is warned of. */
 int attributes_keyring(const struct plan *plan, const struct spec_process *process, struct error *err);
 
 /* AppArmor and SELinux labels for the coming execve, through a checked procfs. */

@@ -9,9 +9,11 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/fd.h"
+#include "lib/base/text.h"
 
 #include <fcntl.h>
 #include <linux/keyctl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -20,6 +22,9 @@
 /* Of a session keyring: all for who possesses it; for its user to see, read, link, and to search as well,
  * so that a further process of the container finds it by name (keyctl(2)). */
 enum { KEYRING_PERMISSIONS = 0x3f1b0000 };
+
+/* An id has 1,024 bytes at most; what describes a keyring has a word and three numbers before its name. */
+enum { KEYRING_NAME_MAX = 1100, KEYRING_HEAD_MAX = 64 };
 
 static int write_attribute(const struct plan *plan, const char *name, const char *value)
 {
@@ -31,9 +36,37 @@ static int write_attribute(const struct plan *plan, const char *name, const char
         return write(fd, value, strlen(value)) < 0 ? -errno : 0;
 }
 
+/* Names of keyrings are there for all users of the machine: who makes one first, and lets others search it,
+ * has whoever joins that name join his.  So a keyring must be of who we are. */
+static bool is_ours(long keyring)
+{
+        char text[KEYRING_NAME_MAX + KEYRING_HEAD_MAX];
+        uint64_t uid;
+
+        /* "keyring;UID;GID;PERMISSIONS;NAME" */
+        if (syscall(SYS_keyctl, KEYCTL_DESCRIBE, keyring, text, sizeof(text)) < 0)
+                return false;
+        text[sizeof(text) - 1] = '\0';
+        const char *at = strchr(text, ';');
+        return at && (at++, take_u64(&at, UINT32_MAX, &uid)) && *at == ';' && uid == geteuid();
+}
+
+static long join_keyring(const struct plan *plan, const char *name)
+{
+        long keyring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name);
+
+        if (keyring < 0 || is_ours(keyring))
+                return keyring;
+        init_warn(plan,
+                  "session keyring \"%s\" is another user's, who may have made it to be joined: this process "
+                  "gets one of its own, without a name",
+                  name);
+        return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+}
+
 int attributes_keyring(const struct plan *plan, const struct spec_process *process, struct error *err)
 {
-        char name[1100];
+        char name[KEYRING_NAME_MAX];
 
         (void)snprintf(name, sizeof(name), "_ses.%s", plan->id);
         if (process->selinux_label) {
@@ -42,7 +75,7 @@ int attributes_keyring(const struct plan *plan, const struct spec_process *proce
                         return error_errno(err, -r, "label the session keyring \"%s\"",
                                            process->selinux_label);
         }
-        long keyring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name);
+        long keyring = join_keyring(plan, name);
         if (keyring < 0 && errno == ENOSYS) {
                 init_warn(plan,
                           "no session keyring of its own: this kernel has none (CONFIG_KEYS), or forbids it");
