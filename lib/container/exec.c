@@ -149,7 +149,9 @@ static int fill_plan(struct starting *s, const struct exec_request *request, str
         return plan->id && plan->bundle ? 0 : error_oom(err);
 }
 
-static int start(struct starting *s, const struct exec_request *request, struct error *err)
+/* Up to where the process waits.  That may be long, in a paused container, or where the container's root has
+ * stopped it: whoever wants to end us meanwhile ends us, and the process with us. */
+static int make(struct starting *s, const struct exec_request *request, struct error *err)
 {
         int r = load(s, request, err);
 
@@ -167,6 +169,13 @@ static int start(struct starting *s, const struct exec_request *request, struct 
                 r = handoff_pidfd(request->pidfd_socket, s->pid, err);
         if (r == 0 && request->pid_file)
                 r = handoff_pid_file(request->pid_file, s->pid, err);
+        return r;
+}
+
+static int run_detached(struct starting *s, const struct exec_request *request, struct error *err)
+{
+        int r = make(s, request, err);
+
         return r < 0 ? r : starting_release(s, err);
 }
 
@@ -175,9 +184,12 @@ static int exec_to_end(struct starting *s, const struct exec_request *request, i
 {
         struct relay relay;
         int status = 0;
+        int r = make(s, request, err);
 
+        if (r < 0)
+                return r;
         relay_begin(&relay);
-        int r = start(s, request, err);
+        r = starting_release(s, err);
         if (r == 0)
                 r = relay_run(&relay, s->pid, s->console, &status, err);
         if (r == 0) {
@@ -197,7 +209,7 @@ int container_exec(const struct engine *engine, const struct exec_request *reque
 
         if (r < 0)
                 return r;
-        r = request->detach ? start(&s, request, err) : exec_to_end(&s, request, &status, err);
+        r = request->detach ? run_detached(&s, request, err) : exec_to_end(&s, request, &status, err);
         if (r < 0)
                 starting_abort(&s);
         else

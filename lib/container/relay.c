@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation.  All signals but those about ourselves are blocked from before the process is made
- * until all is cleared up, and taken one at a time: what comes for us goes to the process, SIGCHLD is looked
- * into.  Without a terminal there is nothing else to wait for (sigwaitinfo).  With one, signals come through
- * a descriptor beside two flows, from our input to the terminal's master and from that to our output.  A flow
- * reads only once all that it has is written, so whoever is slow slows the other end and no memory grows.
- * The end of the process is the end, whoever else has the terminal open and whatever they write: only what
- * is on its way already is still passed on, for as long as its reader takes or until we are asked to end.
+ * Theory of operation.  All signals but those about ourselves are blocked from before the process runs
+ * until all is cleared up, and taken one at a time: what comes for us goes to the process, and with each we
+ * look for its end.  Without a terminal there is nothing else to wait for (sigwaitinfo).  With one, signals
+ * come through a descriptor beside two flows, from our input to the terminal's master and from that to our
+ * output.  A flow reads only once all that it has is written, so whoever is slow slows the other end and no
+ * memory grows.  The end of the process is the end, whoever else has the terminal open and whatever they
+ * write: only what is on its way already is still passed on, for as long as its reader takes or until we are
+ * asked to end.
  */
 #include "lib/container/relay.h"
 
@@ -59,7 +60,7 @@ static int exit_status(int status)
         return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* Reaps all that has ended. True where `pid` is among them. */
+/* Reaps all that has ended. True where `pid` is among them, be it from before its signal was blocked. */
 static bool reap(pid_t pid, int *ret_status)
 {
         bool ended = false;
@@ -97,33 +98,29 @@ void relay_prepare(int console)
         (void)tcsetattr(console, TCSANOW, &settings);
 }
 
-/* True where the signal was the end of `pid`. */
-static bool take_signal(int signal, pid_t pid, int console, int *ret_status)
+/* `pid` is there: reap() has just said so, or it waits to be reaped. */
+static void take_signal(int signal, pid_t pid, int console)
 {
-        if (signal == SIGCHLD)
-                return reap(pid, ret_status);
-        if (signal == SIGWINCH && console >= 0) {
+        /* A broken pipe is ours: the write says so.  The end of a child is looked for anyway. */
+        if (signal == SIGWINCH && console >= 0)
                 resize(console);
-                return false;
-        }
-        /* A broken pipe is ours: the write says so. */
-        if (signal != SIGPIPE)
+        else if (signal != SIGPIPE && signal != SIGCHLD)
                 (void)kill(pid, signal);
-        return false;
 }
 
 /* ---- without a terminal -------------------------------------------------------------------------------- */
 
 static int pass_signals(const struct relay *relay, pid_t pid, int *ret_status, struct error *err)
 {
-        for (;;) {
+        while (!reap(pid, ret_status)) {
                 siginfo_t info;
                 int signal = sigwaitinfo(&relay->caught, &info);
                 if (signal < 0 && errno != EINTR)
                         return error_errno(err, errno, "can't wait for signals");
-                if (signal > 0 && take_signal(signal, pid, -1, ret_status))
-                        return 0;
+                if (signal > 0)
+                        take_signal(signal, pid, -1);
         }
+        return 0;
 }
 
 /* ---- with one ------------------------------------------------------------------------------------------ */
@@ -251,7 +248,7 @@ static int pass_all(const struct relay *relay, int signal_fd, pid_t pid, int con
         struct flow output = {.from = console, .to = STDOUT_FILENO, .ended = console < 0};
         int notify = relay->notify;
 
-        for (;;) {
+        while (!reap(pid, ret_status)) {
                 struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN},
                                        flow_poll(&input),
                                        flow_poll(&output),
@@ -263,13 +260,11 @@ static int pass_all(const struct relay *relay, int signal_fd, pid_t pid, int con
                 flow_step(&output, &fds[2]);
                 if (fds[3].revents)
                         pass_readiness(relay, &notify, pid);
-                if (!fds[0].revents || read(signal_fd, &info, sizeof(info)) != sizeof(info))
-                        continue;
-                if (take_signal((int)info.ssi_signo, pid, console, ret_status)) {
-                        drain(&output, signal_fd);
-                        return 0;
-                }
+                if (fds[0].revents && read(signal_fd, &info, sizeof(info)) == sizeof(info))
+                        take_signal((int)info.ssi_signo, pid, console);
         }
+        drain(&output, signal_fd);
+        return 0;
 }
 
 static int run_with_descriptors(const struct relay *relay, pid_t pid, int console, int *ret_status,

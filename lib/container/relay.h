@@ -3,7 +3,7 @@
  * relay.h - stands between a terminal and a process in the foreground: signals and terminal input go to the
  * process, its output and its exit status come back.
  *
- * relay_begin() is called before the process is made, so that no signal for it is lost and none ends us.
+ * relay_begin() is called before the process runs, so that no signal for it is lost and none ends us.
  */
 #pragma once
 

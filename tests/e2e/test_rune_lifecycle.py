@@ -624,6 +624,48 @@ def test_readiness_reaches_the_service_manager(rune, bundle, tmp_path, how):
         assert any(line.split()[1] == "/run/notify" and "ro" in line.split()[3].split(",") for line in mounts.splitlines())
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_exec_that_waits_for_its_container_can_be_ended(running, number):
+    """In a paused one; the container's root can stop a process that comes in as well.  It never runs then."""
+    running("pause", "c")
+    process = running.start_process("exec", "--ignore-paused", "c", "touch", "/dev/shm/ran")
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
+    process.send_signal(number)
+    try:
+        assert process.wait(timeout=30) == -number
+    finally:
+        process.kill()
+        process.wait()
+    running("resume", "c")
+    wait_for(lambda: len(running("ps", "c").stdout.splitlines()) <= 3, "the end of what was to be the process")
+    assert running("exec", "c", "ls", "/dev/shm").stdout == ""
+
+
+def test_an_exec_whose_process_is_killed_before_it_runs_ends(running, tmp_path):
+    """It waits to be let go while rune is held up by whoever is to get a descriptor of it."""
+    path = tmp_path / "pidfd.sock"
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(str(path))
+        listener.listen(0)
+        first.connect(str(path))  # the queue is full
+        process = running.start_process("exec", "--pidfd-socket", path, "c", "true")
+        children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        syscall = pathlib.Path(f"/proc/{process.pid}/syscall")
+        connect = {"x86_64": "42", "aarch64": "203"}[platform.machine()]
+        wait_for(lambda: syscall.read_text().split()[0] == connect, "rune's connecting")
+        os.kill(int(children.read_text()), signal.SIGKILL)
+        wait_for(lambda: "Z" in pathlib.Path(f"/proc/{children.read_text().strip()}/stat").read_text().split(") ")[1][:1],
+                 "its end")
+        for _ in range(2):
+            listener.accept()[0].close()
+    try:
+        assert process.wait(timeout=30) == 128 + signal.SIGKILL
+    finally:
+        process.kill()
+        process.wait()
+
+
 THREAD_STAYS = """
 #include <pthread.h>
 #include <unistd.h>
