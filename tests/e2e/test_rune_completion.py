@@ -44,6 +44,9 @@ CASES = [
     (["create", "--no-n"], {"--no-new-keyring"}),
     (["list", "--format", "j"], {"json"}),
     (["--log-format", ""], {"text", "json"}),
+    (["--cgroup-manager", ""], {"cgroupfs", "systemd", "disabled"}),
+    (["attest", "--quote-type", ""], {"ecdsa"}),
+    (["help", "hel"], set()),
     (["--root", "/x", "dele"], {"delete"}),
     (["--log-format", "json", "run", "--kee"], {"--keep"}),
 ]
