@@ -107,17 +107,24 @@ static int print_report(struct view report, struct error *err)
         return rune_print(view_of(hex, 2 * report.n + 1), err);
 }
 
+static int check(const void *values, const struct operands *operands, struct error *err)
+{
+        struct aesmd service;
+        int r = check_quote(values, err);
+
+        (void)operands;
+        return r < 0 ? r : service_of(values, &service, err);
+}
+
 static int run(struct rune *rune, const void *given, const struct operands *operands, int *ret_status,
                struct error *err)
 {
         const struct attest_values *values = given;
         cleanup_buf struct buf target = {0}, report = buf_with_max(REPORT_MAX);
         struct aesmd service = {.path = NULL};
-        int r = check_quote(values, err);
+        int r = read_target(values->target_file, &target, err);
 
         (void)ret_status;
-        if (r == 0)
-                r = read_target(values->target_file, &target, err);
         if (r == 0)
                 r = service_of(values, &service, err);
         if (r == 0 && values->is_ra)
@@ -143,5 +150,6 @@ const struct command rune_attest = {
         .values_size = sizeof(struct attest_values),
         .min_operands = 1,
         .max_operands = 1,
+        .check = check,
         .run = run,
 };

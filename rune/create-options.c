@@ -53,6 +53,15 @@ int preserve_fds_of(struct optional_i64 given, size_t *ret_n, struct error *err)
         return 0;
 }
 
+int create_check(const void *values, const struct operands *operands, struct error *err)
+{
+        const struct create_values *v = values;
+        size_t preserve_fds;
+
+        (void)operands;
+        return preserve_fds_of(v->preserve_fds, &preserve_fds, err);
+}
+
 int create_request_of(const struct create_values *values, const char *id, struct create_request *ret_request,
                       struct error *err)
 {

@@ -28,6 +28,9 @@ extern const char create_description[];
 /* The number that --preserve-fds gives; -EINVAL for a negative one. */
 int preserve_fds_of(struct optional_i64 given, size_t *ret_n, struct error *err);
 
+/* The check of commands whose values begin with struct create_values (rune.h). */
+int create_check(const void *values, const struct operands *operands, struct error *err);
+
 /* The request that the values make; its texts are theirs. */
 int create_request_of(const struct create_values *values, const char *id, struct create_request *ret_request,
                       struct error *err);

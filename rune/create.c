@@ -25,5 +25,6 @@ const struct command rune_create = {
         .max_operands = 1,
         .failure_prefix = "create failed",
         .failure_is_named = true,
+        .check = create_check,
         .run = run,
 };

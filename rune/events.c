@@ -205,6 +205,22 @@ static int open_first_process(struct rune *rune, const char *id, int *ret_pidfd,
         return 0;
 }
 
+static const char *interval_of(const struct events_values *values)
+{
+        return values->interval ? values->interval : "5s";
+}
+
+static int check(const void *values, const struct operands *operands, struct error *err)
+{
+        uint64_t interval = 0;
+
+        (void)operands;
+        if (parse_duration(interval_of(values), &interval) && interval > 0)
+                return 0;
+        return error_set(err, -EINVAL, "--interval %s: it takes a span greater than 0, as 5s or 500ms",
+                         interval_of(values));
+}
+
 static int run(struct rune *rune, const void *values, const struct operands *operands, int *ret_status,
                struct error *err)
 {
@@ -218,10 +234,7 @@ static int run(struct rune *rune, const void *values, const struct operands *ope
                               .err = err};
 
         (void)ret_status;
-        if (!parse_duration(v->interval ? v->interval : "5s", &watch.interval) || watch.interval == 0)
-                return error_set(err, -EINVAL,
-                                 "--interval %s: it takes a span greater than 0, as 5s or 500ms",
-                                 v->interval);
+        (void)parse_duration(interval_of(v), &watch.interval);
         int r = open_first_process(rune, watch.id, &pidfd, err);
         if (r == 0)
                 r = container_cgroup(&rune->engine, watch.id, &cgroup, err);
@@ -245,5 +258,6 @@ const struct command rune_events = {
         .values_size = sizeof(struct events_values),
         .min_operands = 1,
         .max_operands = 1,
+        .check = check,
         .run = run,
 };

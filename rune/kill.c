@@ -13,17 +13,28 @@ static const struct option options[] = {
          .summary = "send it to all processes of the container"},
 };
 
+static const char *word_of(const struct operands *operands)
+{
+        return operands->n > 1 ? operands->items[1] : "TERM";
+}
+
+static int check(const void *values, const struct operands *operands, struct error *err)
+{
+        (void)values;
+        if (spec_signal_number(word_of(operands)) >= 0)
+                return 0;
+        return error_set(err, -EINVAL, "unknown signal \"%s\"; it takes a number or a name, as in KILL",
+                         word_of(operands));
+}
+
 static int run(struct rune *rune, const void *values, const struct operands *operands, int *ret_status,
                struct error *err)
 {
         const struct kill_values *v = values;
-        const char *id = operands->items[0], *word = operands->n > 1 ? operands->items[1] : "TERM";
-        int signal = spec_signal_number(word);
+        const char *id = operands->items[0];
+        int signal = spec_signal_number(word_of(operands));
 
         (void)ret_status;
-        if (signal < 0)
-                return error_set(err, -EINVAL,
-                                 "unknown signal \"%s\"; it takes a number or a name, as in KILL", word);
         if (v->all)
                 return container_kill_all(&rune->engine, id, signal, err);
         return container_kill(&rune->engine, id, signal, err);
@@ -37,5 +48,6 @@ const struct command rune_kill = {
         .values_size = sizeof(struct kill_values),
         .min_operands = 1,
         .max_operands = 2,
+        .check = check,
         .run = run,
 };

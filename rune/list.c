@@ -89,6 +89,16 @@ static int print_json(const struct infos *infos, struct error *err)
         return r;
 }
 
+static int check(const void *values, const struct operands *operands, struct error *err)
+{
+        const char *format = ((const struct list_values *)values)->format;
+
+        (void)operands;
+        if (!format || strcmp(format, "json") == 0 || strcmp(format, "table") == 0)
+                return 0;
+        return error_set(err, -EINVAL, "invalid format option \"%s\"; it is table or json", format);
+}
+
 static int run(struct rune *rune, const void *values, const struct operands *operands, int *ret_status,
                struct error *err)
 {
@@ -98,9 +108,6 @@ static int run(struct rune *rune, const void *values, const struct operands *ope
 
         (void)operands;
         (void)ret_status;
-        if (v->format && !json && strcmp(v->format, "table") != 0)
-                return error_set(err, -EINVAL, "invalid format option \"%s\"; it is table or json",
-                                 v->format);
         /* The default folder comes to be with the first container; one that was named is there. */
         if (rune->root_given && access(rune->engine.root, F_OK) < 0)
                 return error_errno(err, errno, "--root %s", rune->engine.root);
@@ -118,5 +125,6 @@ const struct command rune_list = {
         .usage = "",
         .options = {.options = options, .n = ARRAY_SIZE(options)},
         .values_size = sizeof(struct list_values),
+        .check = check,
         .run = run,
 };

@@ -174,6 +174,8 @@ static int run_command(struct rune *rune, const struct command *command, char **
         int r = options_parse(&command->options, words, values, &operands, &err);
         if (r == OPTIONS_DONE)
                 r = check_operands(command, operands.n, rune, &err);
+        if (r == OPTIONS_DONE && command->check)
+                r = command->check(values, &operands, &err);
         if (r == OPTIONS_HELP) {
                 status = print_help(rune, command);
         } else if (r < 0) {
@@ -194,6 +196,12 @@ static int help_about(const struct rune *rune, const char *topic)
         return topic && !command ? unknown_command(rune, topic) : print_help(rune, command);
 }
 
+/* Of an error in the global options: a value that can't be one, or what the machine says to it. */
+static int status_of(int r)
+{
+        return r == -EINVAL ? RUNE_USAGE : RUNE_FAILED;
+}
+
 static int dispatch(struct rune *rune, const struct global_values *globals, const struct operands *words)
 {
         const char *name = words->items[0];
@@ -205,8 +213,9 @@ static int dispatch(struct rune *rune, const struct global_values *globals, cons
         const struct command *command = rune_command(name);
         if (!command)
                 return unknown_command(rune, name);
-        if (settings_engine(globals, root, rune, &err) < 0)
-                return fail(rune, &err, RUNE_FAILED);
+        int r = settings_engine(globals, root, rune, &err);
+        if (r < 0)
+                return fail(rune, &err, status_of(r));
         return run_command(rune, command, words->items + 1);
 }
 
@@ -229,8 +238,10 @@ int program_run(char **argv)
         int r = argv[0] ? options_parse(&rune_global_options, argv + 1, &globals, &words, &err) : -EINVAL,
             status;
 
-        if (r < 0)
+        if (r < 0) {
+                error_hint(&err, "see %s --help", rune.name);
                 return fail(&rune, &err, RUNE_USAGE);
+        }
         if (r == OPTIONS_HELP)
                 return print_help(&rune, NULL);
         if (globals.version)
@@ -238,7 +249,7 @@ int program_run(char **argv)
         if (words.n == 0)
                 return print_help(&rune, NULL);
         r = settings_messages(&globals, &rune, &err);
-        status = r < 0 ? fail(&rune, &err, RUNE_FAILED) : dispatch(&rune, &globals, &words);
+        status = r < 0 ? fail(&rune, &err, status_of(r)) : dispatch(&rune, &globals, &words);
         messages_done(&rune.messages);
         return status;
 }

@@ -109,6 +109,16 @@ static int print_table(const pid_t *pids, size_t n_pids, const struct operands *
         return r < 0 ? r : rune_print(buf_view(&text), err);
 }
 
+static int check(const void *values, const struct operands *operands, struct error *err)
+{
+        const char *format = ((const struct ps_values *)values)->format;
+
+        (void)operands;
+        if (!format || strcmp(format, "json") == 0 || strcmp(format, "table") == 0)
+                return 0;
+        return error_set(err, -EINVAL, "invalid format option \"%s\"; it is table or json", format);
+}
+
 static int run(struct rune *rune, const void *values, const struct operands *operands, int *ret_status,
                struct error *err)
 {
@@ -118,9 +128,6 @@ static int run(struct rune *rune, const void *values, const struct operands *ope
         size_t n = 0;
 
         (void)ret_status;
-        if (v->format && !json && strcmp(v->format, "table") != 0)
-                return error_set(err, -EINVAL, "invalid format option \"%s\"; it is table or json",
-                                 v->format);
         int r = container_pids(&rune->engine, operands->items[0], &pids, &n, err);
         if (r < 0)
                 return r;
@@ -140,5 +147,6 @@ const struct command rune_ps = {
         .values_size = sizeof(struct ps_values),
         .min_operands = 1,
         .max_operands = SIZE_MAX,
+        .check = check,
         .run = run,
 };

@@ -48,5 +48,6 @@ const struct command rune_run = {
         .max_operands = 1,
         .failure_prefix = "run failed",
         .failure_is_named = true,
+        .check = create_check,
         .run = run,
 };

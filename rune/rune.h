@@ -45,6 +45,10 @@ struct command {
         bool failure_is_named;      /* with the program's name before it */
         int failure_status;         /* 0: RUNE_FAILED */
 
+        /* Looks at the values before anything is done: its error is one of the command line, RUNE_USAGE.
+         * NULL: whatever is wrong shows when it is done. */
+        int (*check)(const void *values, const struct operands *operands, struct error *err);
+
         /* Does it.  `values` points at the values.  *ret_status, the exit status, is 0 unless set. */
         int (*run)(struct rune *rune, const void *values, const struct operands *operands, int *ret_status,
                    struct error *err);

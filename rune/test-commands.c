@@ -247,16 +247,23 @@ static void values_that_cannot_be_make_no_call(void **state)
                 {"rune --cgroup-manager none list", "--cgroup-manager"},
                 {"rune --log-format xml list", "invalid log-format"},
                 {"rune --log-level loud list", "invalid log-level"},
-                {"rune --log /nowhere/at/all list", "--log /nowhere/at/all: No such file or directory"},
         };
 
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
                 rune(lines[i][0]);
-                assert_true(outcome.status == 1 || outcome.status == 255);
+                assert_int_equal(outcome.status, strstr(lines[i][0], "exec") ? RUNE_EXEC_FAILED : RUNE_USAGE);
                 assert_non_null(strstr(outcome.err, lines[i][1]));
         }
         assert_string_equal(buf_string(&fake_engine.calls), "");
+}
+
+static void a_log_that_cannot_be_opened_is_a_failure(void **state)
+{
+        (void)state;
+        rune("rune --log /nowhere/at/all list");
+        assert_int_equal(outcome.status, RUNE_FAILED);
+        assert_non_null(strstr(outcome.err, "--log /nowhere/at/all: No such file or directory"));
 }
 
 static void checkpoint_and_restore_are_refused_whatever_their_options(void **state)
@@ -503,6 +510,7 @@ int main(void)
                 cmocka_unit_test_setup(failures_have_their_status_and_prefix, setup),
                 cmocka_unit_test_setup(wrong_command_lines_make_no_call_and_end_with_2, setup),
                 cmocka_unit_test_setup(values_that_cannot_be_make_no_call, setup),
+                cmocka_unit_test_setup(a_log_that_cannot_be_opened_is_a_failure, setup),
                 cmocka_unit_test_setup(checkpoint_and_restore_are_refused_whatever_their_options, setup),
                 cmocka_unit_test_setup(the_log_file_gets_json_lines_and_stderr_the_bare_text, setup),
                 cmocka_unit_test_setup(levels_filter, setup),

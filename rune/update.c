@@ -138,6 +138,15 @@ static int update_rdt(struct rune *rune, const char *id, const struct update_val
                        : 0;
 }
 
+static int check(const void *values, const struct operands *operands, struct error *err)
+{
+        const struct update_values *v = values;
+        struct spec_resources resources = {0};
+
+        (void)operands;
+        return given(v->resources) ? 0 : update_resources_of(v, &resources, err);
+}
+
 static int run(struct rune *rune, const void *values, const struct operands *operands, int *ret_status,
                struct error *err)
 {
@@ -170,5 +179,6 @@ const struct command rune_update = {
         .values_size = sizeof(struct update_values),
         .min_operands = 1,
         .max_operands = 1,
+        .check = check,
         .run = run,
 };

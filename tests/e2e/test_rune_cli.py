@@ -268,6 +268,22 @@ def test_a_standard_stream_that_is_closed_becomes_no_file(rune, tmp_path):  # no
     assert len(log.read_text().splitlines()) == 1
 
 
+@pytest.mark.parametrize("words", [
+    ("kill", "c", "BOGUS"), ("list", "--format", "xml"), ("ps", "--format", "xml", "c"),
+    ("events", "--interval", "0", "c"), ("update", "--memory", "1x", "c"), ("update", "--blkio-weight", "9", "c"),
+    ("attest", "--quote-type", "x", "c"), ("attest", "--timeout", "0", "c"), ("--log-level", "x", "list"),
+    ("--log-format", "x", "list"), ("--rootless", "x", "list"), ("--cgroup-manager", "x", "list"), ("--bogus", "list"),
+], ids=" ".join)
+def test_a_value_that_cannot_be_one_is_an_error_of_the_command_line(rune, words):  # noqa: F811
+    result = rune(*words, check=False)
+    assert result.returncode == 2, result.stderr
+    assert "does not exist" not in result.stderr  # told before the container is looked for
+
+
+def test_an_unknown_global_option_says_where_the_known_ones_are(rune):  # noqa: F811
+    assert "rune --help" in rune("--bogus", "list", check=False).stderr
+
+
 def test_checkpoint_says_that_it_is_not_supported(rune):  # noqa: F811
     result = rune("checkpoint", "--image-path", "/x", "--tcp-established", "c", check=False)
     assert result.returncode == 1
