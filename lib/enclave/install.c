@@ -97,6 +97,14 @@ static void hint(enum install_part part, const char *folder, struct error *err)
                         "when Coffer is built");
 }
 
+/* As install_find()'s caller is told it: where build-kernel and fetch-kernel would have left a kernel. */
+static const char *sought(enum install_part part)
+{
+        if (part == INSTALL_KERNEL)
+                return "kernels/coffer or kernels/cloud";
+        return part == INSTALL_KERNEL_ARM64 ? "kernels/cloud-arm64" : parts[part].installed;
+}
+
 /* `tree` and `beside` may be NULL. */
 static int find(const char *tree, const char *beside, enum install_part part, char **ret_path,
                 struct error *err)
@@ -117,8 +125,7 @@ static int find(const char *tree, const char *beside, enum install_part part, ch
             find_below(folder, part, parts[part].installed, ret_path))
                 return 0;
         error_set(err, -ENOENT, "%s is not %s: there is no %s/%s", parts[part].shown,
-                  told ? "where COFFER_LIBEXEC says" : "installed", folder,
-                  part == INSTALL_KERNEL ? "kernels/coffer or kernels/cloud" : parts[part].installed);
+                  told ? "where COFFER_LIBEXEC says" : "installed", folder, sought(part));
         hint(part, tree && !told ? "" : folder, err);
         return -ENOENT;
 }
