@@ -105,6 +105,27 @@ static int open_image(struct build *build, struct error *err)
         return r;
 }
 
+/* What --debug is for: which parts the image is made of, as far as they were chosen and not named. */
+static void say_sources(const struct build *build)
+{
+        const struct log *log = build->options->log;
+        const struct kernel *kernel = &build->parts.kernel;
+        char name[DIGEST_TEXT_MAX];
+
+        log_debug(log, "kernel: %s, %s %s", kernel->image_path, kernel->operating_system, kernel->version);
+        digest_format(image_id(build->image), name);
+        log_debug(log, "image: %s is %s, of %zu layers", build->options->image, name,
+                  image_layer_count(build->image));
+}
+
+static void say_merged(const struct build *build)
+{
+        struct image_tree_stats stats = image_tree_stats(build->tree);
+
+        log_debug(build->options->log, "merged: %llu names, %llu bytes in files",
+                  (unsigned long long)stats.n_nodes, (unsigned long long)stats.n_bytes);
+}
+
 static int merge_layers(struct build *build, struct error *err)
 {
         size_t n = image_layer_count(build->image);
@@ -122,6 +143,8 @@ static int merge_layers(struct build *build, struct error *err)
                 r = image_tree_apply_layer(build->tree, tar, (unsigned)i + 1, name, err);
                 if (r < 0)
                         error_wrap(err, "%s", build->options->image);
+                else
+                        log_debug(build->options->log, "layer %zu of %zu: %s", i + 1, n, name);
         }
         return r;
 }
@@ -233,10 +256,14 @@ int enclave_build(const struct enclave_build_options *options, int fd, struct ei
 
         if (r == 0)
                 r = open_image(&build, err);
-        if (r == 0)
+        if (r == 0) {
+                say_sources(&build);
                 r = merge_layers(&build, err);
-        if (r == 0)
+        }
+        if (r == 0) {
+                say_merged(&build);
                 r = check_size(&build, err);
+        }
         if (r == 0)
                 r = prepare_texts(&build, err);
         return r < 0 ? r : write_file(&build, fd, ret_pcrs, err);

@@ -328,6 +328,21 @@ def test_interrupted_build_leaves_nothing(qt, image, tmp_path):
     assert list(out.iterdir()) == []
 
 
+def test_debug_says_what_the_image_is_made_of(qt, layout, tmp_path):
+    words = ("make-img", "--docker-uri", f"oci:{layout}:latest", "--eif", tmp_path / "x.eif")
+    said = qt.run(*words, "--debug").stderr
+    for thing in ("kernel: /", f"image: oci:{layout}:latest is sha256:", "layer 1 of 2: sha256:", "merged: "):
+        assert f"DEBUG: {thing}" in said
+    assert qt.run(*words).stderr == ""
+
+
+def test_a_missing_kernel_for_arm64_is_named_as_fetch_kernel_leaves_it(qt, layout, tmp_path):
+    (tmp_path / "enclave-init-arm64").touch()
+    done = qt.run("make-img", "--docker-uri", f"oci:{layout}:latest", "--eif", tmp_path / "x.eif", "--arch", "arm64",
+                  env={"COFFER_LIBEXEC": str(tmp_path)})
+    assert done.returncode == 1 and f"{tmp_path}/kernels/cloud-arm64" in done.stderr
+
+
 def test_progress_is_for_terminals_only(qt, layout, tmp_path):
     result = qt.run("make-img", "--docker-uri", f"oci:{layout}:latest", "--eif", tmp_path / "out.eif")
     assert (result.returncode, result.stderr) == (0, "")
