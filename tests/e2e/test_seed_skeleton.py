@@ -5,6 +5,7 @@ among the arguments they run."""
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import uuid
@@ -132,3 +133,14 @@ def test_bundle(docker, build_dir, libraries, tmp_path, version):
                                          beside={"/usr/lib": libraries}), cwd=bundle, capture_output=True, text=True,
                           stdin=subprocess.DEVNULL, timeout=60)
     assert done.returncode == 0 and SUCCEEDED in done.stderr, done.stderr
+
+
+def test_readme_s_lines_build_and_run_the_image(docker, skeleton):
+    """As they stand there, in the folder that they are for; only the image to begin with is the tests' own."""
+    readme = (ROOT / "README.md").read_text()
+    build = re.search(r"^    (printf 'FROM debian.*?pal/skeleton\n)", readme, re.S | re.M).group(1)
+    run = re.search(r"^    (docker run [^\n]*ENCLAVE_TYPE=intelSgx .*?skeleton-enclave\n)", readme, re.S | re.M).group(1)
+    done = subprocess.run(["sh", "-ec", build.replace("debian", IMAGE) + run], cwd=skeleton.parent.parent, env=docker.env,
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "simulat" in done.stderr
