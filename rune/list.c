@@ -91,12 +91,8 @@ static int print_json(const struct infos *infos, struct error *err)
 
 static int check(const void *values, const struct operands *operands, struct error *err)
 {
-        const char *format = ((const struct list_values *)values)->format;
-
         (void)operands;
-        if (!format || strcmp(format, "json") == 0 || strcmp(format, "table") == 0)
-                return 0;
-        return error_set(err, -EINVAL, "invalid format option \"%s\"; it is table or json", format);
+        return table_check_format(((const struct list_values *)values)->format, err);
 }
 
 static int run(struct rune *rune, const void *values, const struct operands *operands, int *ret_status,

@@ -4,6 +4,7 @@
 #include "lib/base/fd.h"
 #include "rune/commands.h"
 #include "rune/process-list.h"
+#include "rune/table.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -111,12 +112,8 @@ static int print_table(const pid_t *pids, size_t n_pids, const struct operands *
 
 static int check(const void *values, const struct operands *operands, struct error *err)
 {
-        const char *format = ((const struct ps_values *)values)->format;
-
         (void)operands;
-        if (!format || strcmp(format, "json") == 0 || strcmp(format, "table") == 0)
-                return 0;
-        return error_set(err, -EINVAL, "invalid format option \"%s\"; it is table or json", format);
+        return table_check_format(((const struct ps_values *)values)->format, err);
 }
 
 static int run(struct rune *rune, const void *values, const struct operands *operands, int *ret_status,

@@ -63,3 +63,10 @@ int table_append(const char *const *cells, size_t n_rows, size_t n_columns, stru
         }
         return r;
 }
+
+int table_check_format(const char *format, struct error *err)
+{
+        if (!format || strcmp(format, "json") == 0 || strcmp(format, "table") == 0)
+                return 0;
+        return error_set(err, -EINVAL, "invalid format option \"%s\"; it is table or json", format);
+}
