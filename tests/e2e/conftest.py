@@ -21,8 +21,12 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-# A shell that starts us in the background has us ignore SIGINT, and so would all that we start.
+# A shell that starts us in the background has us ignore SIGINT and SIGQUIT, nohup(1) SIGHUP, and so would all that we start,
+# to the programs in containers.  What a handler takes, and drops, is theirs again.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+for ignored in (signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(ignored) == signal.SIG_IGN:
+        signal.signal(ignored, lambda *_: None)
 
 DEADLINE = 60  # seconds that a state may take to come about
 

@@ -95,7 +95,7 @@ def test_the_warning_comes_also_where_the_log_is_a_file(rune, simulated, tmp_pat
 def test_a_quote_has_no_target_of_the_users(rune, simulated, tmp_path):
     (tmp_path / "target").write_bytes(bytes(512))
     result = rune("attest", "--isRA", "--targetInfo", tmp_path / "target", "c", check=False)
-    assert result.returncode == 1 and "--targetInfo goes with a local report" in result.stderr
+    assert result.returncode == 2 and "--targetInfo goes with a local report" in result.stderr
 
 
 def test_a_missing_quoter_is_named(rune, simulated, tmp_path):
