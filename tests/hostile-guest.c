@@ -129,7 +129,7 @@ static bool send_frame(int fd, unsigned char type, uint32_t value)
 /* Until the test listens: an attack that nobody meets is none. */
 static void wait_for_listener(unsigned port)
 {
-        const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+        const struct timespec pause = {.tv_nsec = 10L * 1000 * 1000};
         int fd;
 
         while ((fd = dial(2, port)) < 0)
