@@ -51,11 +51,12 @@ struct machine {
 static int qemu_prepare(const struct backend_request *request, struct backend_choice *ret_choice,
                         struct error *err)
 {
-        unsigned cpus = host_cpus() < QEMU_CPUS_MAX ? host_cpus() : QEMU_CPUS_MAX;
+        bool all = host_cpus() <= QEMU_CPUS_MAX;
+        unsigned cpus = all ? host_cpus() : QEMU_CPUS_MAX;
 
         if (request->cpus < 1 || request->cpus > cpus)
-                return error_set(err, -EINVAL, "--cpus %u: an enclave can have 1 to %u here", request->cpus,
-                                 cpus);
+                return error_set(err, -EINVAL, "--cpus %u: an enclave can have 1 to %u here, as many as %s",
+                                 request->cpus, cpus, all ? "this machine has" : "QEMU's microvm can");
         return host_choose_isolation(request->accelerator, qemu_user_can_open_kvm(), &ret_choice->isolation,
                                      &ret_choice->why_emulated, err);
 }
