@@ -67,7 +67,7 @@ def test_exit_status(docker, command, status):
 @pytest.mark.parametrize("signal_name, status", [("KILL", 137), ("TERM", 143), ("HUP", 129), ("USR1", 138)])
 def test_exit_status_of_a_container_that_a_signal_ends(docker, signal_name, status):
     with docker.started("--init", command=["sh", "-c", "echo ready; exec sleep 1000"]) as box:
-        # Before its child is there the first process has no handlers, and the kernel keeps signals from it.
+        # Before its child is there docker-init has nobody to pass a signal on to.
         wait_for(lambda: docker("logs", box) == "ready", "the child")
         docker("kill", "--signal", signal_name, box)
         assert docker("wait", box) == str(status)
