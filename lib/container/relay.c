@@ -5,16 +5,19 @@
  * look for its end.  Without a terminal there is nothing else to wait for (sigwaitinfo).  With one, signals
  * come through a descriptor beside two flows, from our input to the terminal's master and from that to our
  * output.  A flow reads only once all that it has is written, so whoever is slow slows the other end and no
- * memory grows.  The end of the process is the end, whoever else has the terminal open and whatever they
- * write: only what is on its way already is still passed on, for as long as its reader takes or until we are
- * asked to end.
+ * memory grows.  Where our input ends, the end is typed into the terminal, again for each process that reads
+ * there, since a file that has ended would tell each of them.  The end of the process is the end, whoever else
+ * has the terminal open and whatever they write: only what is on its way already is still passed on, for as
+ * long as its reader takes or until we are asked to end.
  */
 #include "lib/container/relay.h"
 
 #include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
 #include "lib/base/fd.h"
 #include "lib/container/notify.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,6 +34,7 @@ enum {
          * much of it there can be at most: the kernel holds less of one terminal. */
         DRAIN_TIMEOUT = 100,
         DRAIN_MAX = 64 * 1024,
+        END_PERIOD = 100, /* milliseconds between two looks whether an end of file is to be typed */
 };
 
 void relay_begin(struct relay *ret_relay)
@@ -154,6 +158,7 @@ static void restore(struct raw_terminal *terminal)
 struct flow {
         int from, to;
         bool ended;
+        bool at_end_of_file; /* it ended because nothing is left, not because it can't be read */
         size_t at, n;
         uint8_t bytes[CHUNK];
 };
@@ -167,6 +172,7 @@ static void flow_read(struct flow *flow)
                 flow->n = (size_t)n;
         } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
                 flow->ended = true; /* EIO: nobody has the terminal open any more */
+                flow->at_end_of_file = n == 0;
         }
 }
 
@@ -197,6 +203,42 @@ static void flow_step(struct flow *flow, const struct pollfd *polled)
                 flow_write(flow);
         else
                 flow_read(flow);
+}
+
+/* ---- an input that has ended --------------------------------------------------------------------------- */
+
+/* Whether all that was typed has been read, an end of file as well: the next who reads waits. */
+static bool all_is_read(int console)
+{
+        cleanup_fd int slave = ioctl(console, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+        struct pollfd polled = {.fd = slave, .events = POLLIN};
+
+        return slave >= 0 && poll(&polled, 1, 0) == 0;
+}
+
+/*
+ * An end of file can be typed in canonical mode only, and shells that edit their lines take the same
+ * character.  One that is typed too early is nobody's: a reader that changes the mode gets it as a NUL, and
+ * one that leaves lets the next wait.  So it's typed whenever all is read.
+ */
+static void type_end_of_file(struct flow *input)
+{
+        struct termios settings;
+
+        if (!all_is_read(input->to) || tcgetattr(input->to, &settings) < 0 ||
+            settings.c_cc[VEOF] == _POSIX_VDISABLE)
+                return;
+        input->bytes[0] = settings.c_cc[VEOF];
+        input->n = 1;
+}
+
+/* `next` is when to look again, on clock_ms(). */
+static void end_input(struct flow *input, uint64_t *next)
+{
+        if (!input->at_end_of_file || input->n > 0 || clock_ms() < *next)
+                return;
+        type_end_of_file(input);
+        *next = clock_ms() + END_PERIOD;
 }
 
 /* Takes the signals that have come; true where one of them asks to end.  There is no process left to tell. */
@@ -247,6 +289,7 @@ static int pass_all(const struct relay *relay, int signal_fd, pid_t pid, int con
         struct flow input = {.from = STDIN_FILENO, .to = console, .ended = console < 0};
         struct flow output = {.from = console, .to = STDOUT_FILENO, .ended = console < 0};
         int notify = relay->notify;
+        uint64_t next_end = 0;
 
         while (!reap(pid, ret_status)) {
                 struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN},
@@ -254,10 +297,11 @@ static int pass_all(const struct relay *relay, int signal_fd, pid_t pid, int con
                                        flow_poll(&output),
                                        {.fd = notify, .events = POLLIN}};
                 struct signalfd_siginfo info;
-                if (poll(fds, 4, -1) < 0 && errno != EINTR)
+                if (poll(fds, 4, input.at_end_of_file ? END_PERIOD : -1) < 0 && errno != EINTR)
                         return error_errno(err, errno, "can't wait for the terminal");
                 flow_step(&input, &fds[1]);
                 flow_step(&output, &fds[2]);
+                end_input(&input, &next_end);
                 if (fds[3].revents)
                         pass_readiness(relay, &notify, pid);
                 if (fds[0].revents && read(signal_fd, &info, sizeof(info)) == sizeof(info))

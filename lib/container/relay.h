@@ -31,8 +31,8 @@ void relay_begin(struct relay *ret_relay);
 void relay_prepare(int console);
 
 /* Passes on until `pid`, our child, ends; further children are reaped.  `console` is the master of its
- * terminal, or -1: ours (0, 1) is then put into raw mode meanwhile.  *ret_status is the exit status, 128+n
- * for signal n. */
+ * terminal, or -1: ours (0, 1) is then put into raw mode meanwhile.  An input that ends is ended for whoever
+ * reads the terminal.  *ret_status is the exit status, 128+n for signal n. */
 int relay_run(const struct relay *relay, pid_t pid, int console, int *ret_status, struct error *err);
 
 /* Unblocks what relay_begin() blocked; what has come for a process that is gone by now is dropped.  To be

@@ -218,6 +218,32 @@ def test_output_of_a_terminal_of_ours_has_plain_newlines(rune, bundle):
     assert rune.output(bundle) == "one\ntwo\n"
 
 
+@pytest.mark.parametrize("script, said", [
+    ("exec cat", "one\ntwo"),
+    ("cat; cat; read -r line || echo nothing left; exec sh -i", "one\ntwonothing left\n"),
+], ids=["one reader", "one after the other"])
+def test_an_input_that_ends_is_ended_on_a_terminal(rune, bundle, script, said):
+    """Otherwise `rune run` of a bundle that has a terminal, as those of `rune spec` do, never ends in a script."""
+    bundle.process["terminal"] = True
+    bundle.shell(f"stty -echo; echo ready; {script}").write()
+    process = rune.start_process("run", "--bundle", bundle.path, "c", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        output, _ = process.communicate(b"one\ntwo", timeout=30)
+    except subprocess.TimeoutExpired:
+        rune("kill", "c", "KILL")
+        raise
+    assert output.decode().startswith(said)
+    assert process.returncode == 0
+
+
+def test_an_input_that_ends_does_not_end_what_reads_nothing(rune, bundle):
+    bundle.process["terminal"] = True
+    bundle.shell("sleep 2; echo still here; exit 3").write()
+    result = rune("run", "--bundle", bundle.path, "c", stdin=subprocess.DEVNULL, check=False)
+    assert (result.returncode, result.stdout) == (3, "still here\n")
+
+
 def test_all_cpus_whatever_the_starter_is_confined_to(rune, bundle):
     bundle.shell("grep Cpus_allowed_list: /proc/self/status").write()
     before = os.sched_getaffinity(0)
