@@ -3,10 +3,14 @@
 
 #include "lib/base/text.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 /* The longest text worth looking at: name, tag and the longest digest. */
-enum { REFERENCE_TEXT_MAX = REFERENCE_NAME_MAX + 1 + REFERENCE_TAG_MAX + 1 + DIGEST_TEXT_MAX };
+enum {
+        REFERENCE_TEXT_MAX =
+                REFERENCE_DOMAIN_MAX + 1 + REFERENCE_PATH_MAX + 1 + REFERENCE_TAG_MAX + 1 + DIGEST_TEXT_MAX,
+};
 
 #define DEFAULT_DOMAIN "docker.io"
 
@@ -44,12 +48,17 @@ static bool host_name_ok(const char *s, size_t n)
         return true;
 }
 
-/* "[" hex digits, colons and dots "]". */
+/* "[" an address "]": no zone, and no part of it as IPv4. */
 static bool ipv6_ok(const char *s, size_t n)
 {
-        if (n < 4 || s[0] != '[' || s[n - 1] != ']')
+        char text[INET6_ADDRSTRLEN];
+        struct in6_addr address;
+
+        if (n < 4 || n - 2 >= sizeof(text) || s[0] != '[' || s[n - 1] != ']')
                 return false;
-        return strspn(s + 1, "0123456789abcdefABCDEF:.") == n - 2;
+        memcpy(text, s + 1, n - 2);
+        text[n - 2] = '\0';
+        return !strchr(text, '.') && inet_pton(AF_INET6, text, &address) == 1;
 }
 
 static bool domain_ok(const char *domain)
@@ -201,7 +210,9 @@ static const char *parse(const char *text, struct reference *r)
         fault = path_fault(r->path);
         if (fault)
                 return fault;
-        if (strlen(r->domain) + 1 + strlen(r->path) > REFERENCE_NAME_MAX)
+        if (strlen(r->domain) > REFERENCE_DOMAIN_MAX)
+                return "its host is longer than 259 characters";
+        if (strlen(r->path) > REFERENCE_PATH_MAX)
                 return "its name is longer than 255 characters";
         return NULL;
 }

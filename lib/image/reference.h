@@ -5,7 +5,8 @@
  * The grammar is Docker's (distribution/reference): [DOMAIN/]PATH[:TAG][@DIGEST].  The first component is a
  * domain only where it has a dot, a colon or an upper-case letter, or is "localhost".  Without a domain it is
  * "docker.io"; a one-component path there gets "library/" before it; without tag and digest the tag is
- * "latest".
+ * "latest".  Stricter than there: a port is 1 to 65535, an address in brackets is one, and what has a dot or
+ * a colon like a domain but is none isn't taken for a path.
  */
 #pragma once
 
@@ -16,7 +17,8 @@
 #include <stdbool.h>
 
 enum {
-        REFERENCE_NAME_MAX = 255, /* domain + "/" + path */
+        REFERENCE_DOMAIN_MAX = 253 + 6, /* a host's name (RFC 1035, section 2.3.4) and a port */
+        REFERENCE_PATH_MAX = 255,       /* the host doesn't count */
         REFERENCE_TAG_MAX = 128,
 };
 

@@ -30,6 +30,9 @@ static void normalises_as_docker_does(void **state)
                 {"app@sha256:" HEX, "docker.io/library/app@sha256:" HEX},
                 {"example.org/app:1@sha256:" HEX, "example.org/app:1@sha256:" HEX},
                 {"a" HEX, "docker.io/library/a" HEX ":latest"},
+                {A80 A80 A80 "aaaaaaa", "docker.io/library/" A80 A80 A80 "aaaaaaa:latest"},
+                {"host.example/" A80 A80 A80 "aaaaaaaaaaaaaaa",
+                 "host.example/" A80 A80 A80 "aaaaaaaaaaaaaaa:latest"},
         };
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -73,10 +76,18 @@ static void refuses_what_docker_refuses(void **state)
                 {"host..x/app", "its host is not"},
                 {"host.:1/app", "its host is not"},
                 {"[zz]:1/app", "its host is not"},
+                {"[::ffff:1.2.3.4]:1/app", "its host is not"},
+                {"[::1%eth0]:1/app", "its host is not"},
+                {"[2001]/app", "its host is not"},
+                {"[:::]:1/app", "its host is not"},
+                {"[::1/app", "its host is not"},
+                {"[]/app", "its host is not"},
                 {HEX, "it is an image id"},
-                {A80 A80 A80 A20, "longer than 255"},
+                {A80 A80 A80 "aaaaaaaa", "longer than 255"},
+                {"host.example/" A80 A80 A80 "aaaaaaaaaaaaaaaa", "longer than 255"},
+                {A80 "." A80 "." A80 "." A20 ":1/app", "longer than 259"},
                 {"a:" A80 A80, "longer than 128"},
-                {A80 A80 A80 A80 A80 A80 A80, "it is too long"},
+                {A80 A80 A80 A80 A80 A80 A80 A80 A80 A80, "it is too long"},
         };
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
