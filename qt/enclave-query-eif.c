@@ -12,8 +12,21 @@
 
 enum { ARG_EIF, ARGS };
 
-static int describe(const char *path, json_t **ret_object, struct error *err)
+static void warn_of_stale_size(const struct qt *qt, const struct eif *eif)
 {
+        int i = eif_find(eif, EIF_SECTION_SIGNATURE, 0);
+
+        if (i >= 0 && eif_header(eif)->section[i].stale)
+                log_warning(
+                        &qt->log,
+                        "%s: it was signed anew by a tool that left the old signature's size in the file's "
+                        "table, and others refuse it; `qt enclave sign-eif` writes it right",
+                        qt_text(qt, ARG_EIF));
+}
+
+static int describe(const struct qt *qt, json_t **ret_object, struct error *err)
+{
+        const char *path = qt_text(qt, ARG_EIF);
         cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         cleanup_eif struct eif *eif = NULL;
         cleanup_eif_measured struct eif_measured measured = {0};
@@ -23,8 +36,10 @@ static int describe(const char *path, json_t **ret_object, struct error *err)
         int r = confine_to_open_files(err);
         if (r == 0)
                 r = eif_open(fd, &eif, err);
-        if (r == 0)
+        if (r == 0) {
+                warn_of_stale_size(qt, eif);
                 r = eif_measure(eif, NULL, NULL, &measured, err);
+        }
         return r < 0 ? r : eif_describe(eif, &measured, (int64_t)time(NULL), ret_object, err);
 }
 
@@ -35,7 +50,7 @@ static int run(void *context, const struct cli_parsed *parsed)
         struct error err = {0};
 
         (void)parsed;
-        if (describe(qt_text(qt, ARG_EIF), &object, &err) < 0) {
+        if (describe(qt, &object, &err) < 0) {
                 error_wrap(&err, "%s", qt_text(qt, ARG_EIF));
                 return qt_fail(qt, &err);
         }

@@ -27,13 +27,10 @@ static int read_at(const struct eif *eif, void *p, size_t n, uint64_t offset, st
         return 0;
 }
 
-/* Where section i ends, having checked that it begins behind `free_from`, the end of what comes before it. */
-static int check_place(const struct eif_header *h, size_t i, uint64_t free_from, uint64_t *ret_end,
-                       struct error *err)
+/* That section i begins behind `free_from`, the end of what comes before it. */
+static int check_begin(const struct eif_header *h, size_t i, uint64_t free_from, struct error *err)
 {
-        const struct eif_section *s = &h->section[i];
-        unsigned long long offset = s->offset;
-        uint64_t end;
+        unsigned long long offset = h->section[i].offset;
 
         if (offset < EIF_HEADER_SIZE)
                 return error_set(err, -EBADMSG,
@@ -50,11 +47,20 @@ static int check_place(const struct eif_header *h, size_t i, uint64_t free_from,
                         err, -EBADMSG,
                         "section %zu begins at byte %llu, inside section %zu, which ends at byte %llu", i,
                         offset, i - 1, (unsigned long long)free_from);
+        return 0;
+}
+
+/* Where section i ends, in the file. */
+static int check_end(const struct eif_header *h, size_t i, uint64_t *ret_end, struct error *err)
+{
+        const struct eif_section *s = &h->section[i];
+        uint64_t end;
+
         if (!checked_add64(s->offset, EIF_SECTION_HEADER_SIZE, &end) || !checked_add64(end, s->size, &end))
                 return error_set(err, -EBADMSG,
                                  "section %zu begins at byte %llu and has %llu bytes: no file is as "
                                  "large",
-                                 i, offset, (unsigned long long)s->size);
+                                 i, (unsigned long long)s->offset, (unsigned long long)s->size);
         if (end > h->file_size)
                 return error_set(err, -EBADMSG,
                                  "section %zu ends at byte %llu, past the end of the file (%llu bytes)", i,
@@ -63,19 +69,33 @@ static int check_place(const struct eif_header *h, size_t i, uint64_t free_from,
         return 0;
 }
 
+/* Reads the header of section i where the file has one, which is what its size depends on. */
+static int read_section_header(struct eif *eif, size_t i, struct error *err)
+{
+        uint8_t bytes[EIF_SECTION_HEADER_SIZE];
+        struct eif_section *section = &eif->header.section[i];
+        int r = 0;
+
+        if (section->offset <= eif->header.file_size - sizeof(bytes)) {
+                r = read_at(eif, bytes, sizeof(bytes), section->offset, err);
+                if (r == 0)
+                        r = format_parse_section_header(bytes, i, section, err);
+        }
+        return r;
+}
+
 static int read_sections(struct eif *eif, struct error *err)
 {
         struct eif_header *h = &eif->header;
         uint64_t end = EIF_HEADER_SIZE;
 
         for (size_t i = 0; i < h->n_sections; i++) {
-                uint8_t bytes[EIF_SECTION_HEADER_SIZE];
-                int r = check_place(h, i, end, &end, err);
+                int r = check_begin(h, i, end, err);
 
                 if (r == 0)
-                        r = read_at(eif, bytes, sizeof(bytes), h->section[i].offset, err);
+                        r = read_section_header(eif, i, err);
                 if (r == 0)
-                        r = format_parse_section_header(bytes, i, &h->section[i], err);
+                        r = check_end(h, i, &end, err);
                 if (r == 0)
                         r = format_check_section(h, i, err);
                 if (r < 0)

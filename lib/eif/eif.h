@@ -46,6 +46,7 @@ struct eif_section {
         enum eif_section_type type;
         uint64_t offset; /* of the section header, from the start of the file */
         uint64_t size;   /* of the payload, which begins EIF_SECTION_HEADER_SIZE bytes behind `offset` */
+        bool stale;      /* a signature's: the table has the size of one that was there before */
 };
 
 struct eif_header {
@@ -86,7 +87,12 @@ const char *eif_section_name(enum eif_section_type type);
 
 /* Reads and checks header, table and section headers.  `fd` stays the caller's, is read with pread(2) and
  * must stay open as long as the result; regular files only.  -EBADMSG where the file is malformed, with the
- * defect, the number of the section (from 0, as in the table) and of the bytes. */
+ * defect, the number of the section (from 0, as in the table) and of the bytes.
+ *
+ * A section's size in the table and in its header must be the same, but for the signature, whose header counts:
+ * AWS's tools sign a signed file anew without the new size in the table, and nearly each signature has another
+ * (aws-nitro-enclaves-image-format 0.5, EifSigner::write_signature).  They read headers only.  What is measured
+ * doesn't depend on it. */
 int eif_open(int fd, struct eif **ret_eif, struct error *err);
 
 /* Releases it; not the descriptor. NULL-safe. */

@@ -125,7 +125,7 @@ int format_parse_section_header(const uint8_t bytes[static EIF_SECTION_HEADER_SI
         if (flags != 0)
                 return error_set(err, -EBADMSG, "section %zu (%s) has flags 0x%04x; none are known", i,
                                  types[type].name, flags);
-        if (size != section->size)
+        if (size != section->size && type != EIF_SECTION_SIGNATURE)
                 return error_set(
                         err, -EBADMSG,
                         "section %zu (%s) has %llu bytes by its own header, but %llu by the file's table", i,
@@ -133,6 +133,8 @@ int format_parse_section_header(const uint8_t bytes[static EIF_SECTION_HEADER_SI
         if (size == 0 && type == EIF_SECTION_SIGNATURE)
                 return error_set(err, -EBADMSG, "section %zu (signature) is empty", i);
         section->type = (enum eif_section_type)type;
+        section->stale = size != section->size;
+        section->size = size;
         return 0;
 }
 

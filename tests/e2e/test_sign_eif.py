@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """qt enclave sign-eif, judged by readers that share nothing with it: eif_reader.py, openssl."""
+import json
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
+import zlib
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -75,6 +78,31 @@ def test_signing_again_leaves_no_size_of_the_signature_before(qt, eif, tmp_path)
         qt.ok("sign-eif", "--eif", eif, *options(identity))
         assert_good(eif, identity)
         assert qt.ok("query-eif", "--eif", eif)["SignatureCheck"] is True
+
+
+def with_stale_size(data, size):
+    """As AWS's tools leave a signed file that they sign anew: the table has the size of the signature before, and the
+    CRC is of that table."""
+    head = bytearray(data[:0x220])
+    last = struct.unpack_from(">H", head, 0x1a)[0] - 1
+    struct.pack_into(">Q", head, 0x11c + 8 * last, size)
+    return bytes(head) + struct.pack(">I", zlib.crc32(data[548:], zlib.crc32(head))) + data[548:]
+
+
+@pytest.mark.parametrize("size", [1, 1957, 60000])
+def test_what_others_signed_anew_is_read_and_repaired(qt, eif, tmp_path, size):
+    """Any such file has the wrong size but by chance: a signature has as many bytes as its numbers take."""
+    identity = pair(tmp_path, "me")
+    qt.ok("sign-eif", "--eif", eif, *options(identity))
+    good = eif.read_bytes()
+    eif.write_bytes(with_stale_size(good, size))
+    result = qt.run("query-eif", "--eif", eif)
+    described = json.loads(result.stdout)
+    assert described["CheckCRC"] is True and described["SignatureCheck"] is True
+    assert f"{eif}: it was signed anew by a tool that left the old signature's size" in result.stderr
+    qt.ok("sign-eif", "--eif", eif, *options(identity))
+    assert_good(eif, identity)
+    assert qt.run("query-eif", "--eif", eif).stderr == ""
 
 
 def test_a_signature_is_taken_away(qt, eif, tmp_path):
