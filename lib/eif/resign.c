@@ -3,7 +3,11 @@
 
 #include <string.h>
 
-static const char NO_METADATA[] = "{}";
+/* What is not known; AWS's tools read no file whose metadata lacks one of these. */
+static const char NO_METADATA[] =
+        "{\"ImageName\":\"\",\"ImageVersion\":\"\",\"BuildMetadata\":{\"BuildTime\":\"\",\"BuildTool\":\"\","
+        "\"BuildToolVersion\":\"\",\"OperatingSystem\":\"\",\"KernelVersion\":\"\"},\"DockerInfo\":{},"
+        "\"CustomMetadata\":null}";
 
 struct copy {
         const struct eif_header *header;
