@@ -2,6 +2,7 @@
 /* layer-internal.h - what layer.c, layer-feed.c and layer-raw.c share. */
 #pragma once
 
+#include "lib/base/buf.h"
 #include "lib/base/error.h"
 
 #include <archive.h>
@@ -38,18 +39,38 @@ la_int64_t layer_feed_skip(struct archive *archive, void *user, la_int64_t reque
 
 /* What the raw headers of one entry say that libarchive doesn't tell. */
 struct layer_raw {
-        char type;        /* type flag of the main header */
-        bool sparse;      /* the data is stored with holes left out */
-        bool has_size;    /* the main header or a PAX header gives a size that isn't 0 */
-        uint32_t mode;    /* the main header's; libarchive's is what an access list made of it */
-        uint64_t data_at; /* behind the main header: where the data begins, unless sparse */
+        char type;           /* type flag of the main header */
+        bool sparse;         /* the data is stored with holes left out */
+        unsigned pax_sparse; /* what a PAX header says of that, a set of PAX_SPARSE_... (layer-raw.c) */
+        bool has_size;       /* the main header or a PAX header gives a size that isn't 0 */
+        uint32_t mode;       /* the main header's; libarchive's is what an access list made of it */
+        uint64_t data_at;    /* behind the main header: where the data begins, unless sparse */
+        bool pax;            /* there is a PAX header of its own */
         /* Who names the entry and its target beside the main header. */
         bool pax_name;
         bool pax_link;
         bool gnu_name;
         bool gnu_link;
+        struct buf xattrs; /* for each, in the header's order: be32 length of the rest, name, NUL, value */
 };
 
 /* Looks at the header blocks of the entry that begins at `from`.  -EBADMSG where they are malformed, or where
- * readers disagree about what they say: a NUL byte in a name, a number that is none, two names. */
-int layer_raw_scan(struct layer_feed *feed, uint64_t from, struct layer_raw *ret_raw, struct error *err);
+ * readers disagree about what they say: a NUL byte in a name, a number that is none, two names.  *raw is to be
+ * released in any case. */
+int layer_raw_scan(struct layer_feed *feed, uint64_t from, struct layer_raw *raw, struct error *err);
+
+void layer_raw_done(struct layer_raw *raw);
+#define cleanup_layer_raw CLEANUP(layer_raw_done)
+
+/* Whether all readers take the size of a header block for the same. */
+bool layer_header_size_is_plain(const uint8_t block[static LAYER_BLOCK]);
+
+/* Of a header block: the size as far as it is not above `enough`, and the mode's twelve bits. */
+uint64_t layer_header_size(const uint8_t block[static LAYER_BLOCK], uint64_t enough);
+uint32_t layer_header_mode(const uint8_t block[static LAYER_BLOCK]);
+
+/* -EBADMSG where readers disagree about the map of holes in the main header at `at`, of type 'S'. */
+int layer_header_check_sparse(struct layer_feed *feed, uint64_t at, struct error *err);
+
+/* -EBADMSG where readers disagree about what is in a main header of this type. */
+int layer_header_check(const uint8_t block[static LAYER_BLOCK], char type, struct error *err);

@@ -7,52 +7,45 @@
  * sparse, and the mode as it stands there (it changes it by an access list).  An entry is a row of special
  * headers (PAX, GNU long names, volume label), each with a body in whole blocks, and then its main header.
  *
+ * layer-header.c has what is wrong with a main header alone.
+ *
  * Where the readers of the field take the same bytes for different trees, whoever looked at an image with one
  * of them does not know what it is for another.  So what they disagree about is refused here.
  */
 #include "lib/base/checked.h"
 #include "lib/base/view.h"
 #include "lib/image/layer-internal.h"
+#include "lib/image/tree.h"
 
 #include <string.h>
 
 enum {
-        AT_MODE = 100, /* 8 bytes, octal or base-256, as all numbers */
-        AT_SIZE = 124, /* 12 bytes */
         AT_TYPE = 156,
-        AT_MAGIC = 257,
-        AT_GNU_ATIME = 345, /* 12 bytes; where others have the beginning of a long name */
-        MODE_SIZE = 8,
-        SIZE_SIZE = 12,
         SPECIAL_HEADERS_MAX = 64,
 };
 
-static const char gnu_magic[8] = "ustar  ";
+#define XATTR_KEY "SCHILY.xattr."
 
-/* A number of the header, as far as it is not above `enough`: all digits are read only where it matters. */
-static uint64_t header_number(const uint8_t *p, size_t n, uint64_t enough)
-{
-        uint64_t value = 0;
-        size_t i = 0;
-
-        if (p[0] & 0x80) {
-                value = p[0] & 0x7f;
-                for (i = 1; i < n && value <= enough; i++)
-                        value = value << 8 | p[i];
-                return value;
-        }
-        while (i < n && (p[i] == ' ' || p[i] == '\t'))
-                i++;
-        for (; i < n && p[i] >= '0' && p[i] <= '7' && value <= enough; i++)
-                value = value << 3 | (uint64_t)(p[i] - '0');
-        return value;
-}
+/* Which records of the GNU formats 0.0, 0.1 and 1.0 for sparse files are there. */
+enum {
+        PAX_SPARSE_ANY = 1,
+        PAX_SPARSE_VERSION = 2,
+        PAX_SPARSE_1_X = 4,
+        PAX_SPARSE_X_0 = 8,
+        PAX_SPARSE_SIZE = 16,
+        PAX_SPARSE_MAP = 32,
+};
 
 /* The size field of a special header. */
 static int special_size(const uint8_t *block, size_t *ret_size, struct error *err)
 {
-        uint64_t size = header_number(block + AT_SIZE, SIZE_SIZE, LAYER_SPECIAL_HEADER_MAX);
+        uint64_t size = layer_header_size(block, LAYER_SPECIAL_HEADER_MAX);
 
+        if (!layer_header_size_is_plain(block))
+                return error_set(
+                        err, -EBADMSG,
+                        "an extended header's size is not written as a number that every reader takes "
+                        "for the same");
         if (size > LAYER_SPECIAL_HEADER_MAX)
                 return error_set(err, -E2BIG, "an extended header has more than %d bytes",
                                  (int)LAYER_SPECIAL_HEADER_MAX);
@@ -90,6 +83,43 @@ static bool is_zero(struct view v)
         return true;
 }
 
+/* Seconds since 1970, with a fraction or without. */
+static bool is_time(struct view v)
+{
+        size_t whole = 0;
+
+        while (whole < v.n && v.p[whole] != '.')
+                whole++;
+        for (size_t i = whole + 1; i < v.n; i++)
+                if (v.p[i] < '0' || v.p[i] > '9')
+                        return false;
+        return is_number(view_of(v.p, whole));
+}
+
+/* Libarchive knows of other keys for attributes (LIBARCHIVE.xattr, RHT.security.selinux), and others don't. */
+static int xattr(struct view key, struct view value, struct layer_raw *raw, struct error *err)
+{
+        struct view name = view_of(key.p + strlen(XATTR_KEY), key.n - strlen(XATTR_KEY));
+
+        if (name.n == 0 || name.n > IMAGE_NAME_MAX || view_has_nul(name))
+                return error_set(err, -EBADMSG,
+                                 "an extended attribute has an empty or overlong name, or one with a NUL");
+        if (value.n > IMAGE_XATTR_VALUE_MAX)
+                return error_set(err, -E2BIG, "extended attribute %.*s has %zu bytes, more than %d",
+                                 (int)name.n, (const char *)name.p, value.n, (int)IMAGE_XATTR_VALUE_MAX);
+        int r = buf_append_be32(&raw->xattrs, (uint32_t)(name.n + 1 + value.n));
+        if (r == 0)
+                r = buf_append_view(&raw->xattrs, name);
+        if (r == 0)
+                r = buf_append_byte(&raw->xattrs, 0);
+        if (r == 0)
+                r = buf_append_view(&raw->xattrs, value);
+        if (r == -E2BIG)
+                return error_set(err, r, "its extended attributes have more than %d bytes",
+                                 (int)IMAGE_XATTRS_MAX);
+        return r < 0 ? error_oom(err) : 0;
+}
+
 static int pax_number(struct view key, struct view value, struct layer_raw *raw, struct error *err)
 {
         if (!is_number(value))
@@ -100,6 +130,52 @@ static int pax_number(struct view key, struct view value, struct layer_raw *raw,
         return 0;
 }
 
+/* Of GNU.sparse.KEY. */
+static int pax_sparse(struct view key, struct view value, struct layer_raw *raw, struct error *err)
+{
+        static const struct {
+                const char *key;
+                unsigned means;
+                bool is_number;
+        } records[] = {
+                {"GNU.sparse.major", PAX_SPARSE_VERSION, true},
+                {"GNU.sparse.minor", PAX_SPARSE_VERSION, true},
+                {"GNU.sparse.realsize", PAX_SPARSE_SIZE, true},
+                {"GNU.sparse.size", PAX_SPARSE_SIZE, true},
+                {"GNU.sparse.numblocks", 0, true},
+                {"GNU.sparse.offset", PAX_SPARSE_MAP, true},
+                {"GNU.sparse.numbytes", PAX_SPARSE_MAP, true},
+                {"GNU.sparse.map", PAX_SPARSE_MAP, false},
+        };
+
+        raw->sparse = true;
+        raw->pax_sparse |= PAX_SPARSE_ANY;
+        for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
+                if (!view_is(key, records[i].key))
+                        continue;
+                if (records[i].is_number && !is_number(value))
+                        return error_set(err, -EBADMSG, "\"%s\" in the PAX header is no number",
+                                         records[i].key);
+                raw->pax_sparse |= records[i].means;
+        }
+        if (view_is(key, "GNU.sparse.major") && view_is(value, "1"))
+                raw->pax_sparse |= PAX_SPARSE_1_X;
+        if (view_is(key, "GNU.sparse.minor") && view_is(value, "0"))
+                raw->pax_sparse |= PAX_SPARSE_X_0;
+        return 0;
+}
+
+/* Whether a PAX header describes a sparse file wholly, or not at all.  Of half a description each reader takes
+ * what it knows. */
+static bool pax_sparse_is_whole(unsigned sparse, char type)
+{
+        static const unsigned version_1_0 =
+                PAX_SPARSE_ANY | PAX_SPARSE_VERSION | PAX_SPARSE_1_X | PAX_SPARSE_X_0 | PAX_SPARSE_SIZE;
+        static const unsigned version_0 = PAX_SPARSE_ANY | PAX_SPARSE_SIZE | PAX_SPARSE_MAP;
+
+        return !sparse || (type != 'S' && (sparse == version_1_0 || sparse == version_0));
+}
+
 static int pax_record(struct view key, struct view value, struct layer_raw *raw, struct error *err)
 {
         bool is_name = view_is(key, "path") || view_is(key, "GNU.sparse.name");
@@ -107,14 +183,21 @@ static int pax_record(struct view key, struct view value, struct layer_raw *raw,
 
         if ((is_name || is_link) && view_has_nul(value))
                 return error_set(err, -EBADMSG, "a name in the PAX header holds a NUL byte");
-        if (view_starts(key, "GNU.sparse.") || view_is(key, "SUN.holesdata") ||
-            view_is(key, "SCHILY.realsize"))
-                raw->sparse = true;
+        /* POSIX: then the main header's counts.  To libarchive and GNU tar it is an empty name. */
+        if ((is_name || is_link) && value.n == 0)
+                return error_set(err, -EBADMSG, "a name in the PAX header is empty");
+        if (view_is(key, "SUN.holesdata") || view_is(key, "SCHILY.realsize"))
+                return error_set(err, -ENOTSUP, "holes described by %.*s, which few readers know", (int)key.n,
+                                 (const char *)key.p);
         raw->pax_name = raw->pax_name || is_name;
         raw->pax_link = raw->pax_link || is_link;
         if (view_is(key, "size") || view_is(key, "uid") || view_is(key, "gid"))
                 return pax_number(key, value, raw, err);
-        return 0;
+        if (view_starts(key, "GNU.sparse."))
+                return pax_sparse(key, value, raw, err);
+        if (view_is(key, "mtime") && !is_time(value))
+                return error_set(err, -EBADMSG, "\"mtime\" in the PAX header is no time");
+        return view_starts(key, XATTR_KEY) ? xattr(key, value, raw, err) : 0;
 }
 
 /* The records of a PAX header: "<length> <key>=<value>\n", the length counting itself. */
@@ -153,6 +236,8 @@ static int gnu_long_name(struct view body, struct error *err)
 
         while (n && body.p[n - 1] == 0)
                 n--;
+        if (n == 0) /* some take the main header's then */
+                return error_set(err, -EBADMSG, "a GNU long name is empty");
         if (view_has_nul(view_of(body.p, n)))
                 return error_set(err, -EBADMSG, "a GNU long name holds a NUL byte");
         return 0;
@@ -160,7 +245,13 @@ static int gnu_long_name(struct view body, struct error *err)
 
 static int special_body(char type, struct view body, struct layer_raw *raw, struct error *err)
 {
-        if (type == 'x' || type == 'X')
+        bool again =
+                (type == 'x' && raw->pax) || (type == 'L' && raw->gnu_name) || (type == 'K' && raw->gnu_link);
+
+        if (again) /* to some the second counts alone */
+                return error_set(err, -EBADMSG, "two headers of type '%c'", type);
+        raw->pax = raw->pax || type == 'x';
+        if (type == 'x')
                 return pax_records(body, raw, err);
         raw->gnu_name = raw->gnu_name || type == 'L';
         raw->gnu_link = raw->gnu_link || type == 'K';
@@ -169,64 +260,69 @@ static int special_body(char type, struct view body, struct layer_raw *raw, stru
         return 0;
 }
 
-/* The GNU format has a time where others have the beginning of a long name.  Writers in Go before 2017 put a
- * name there all the same, and readers in Go still know; all others would lose it. */
-static bool has_name_for_time(const uint8_t *block)
-{
-        const uint8_t *p = block + AT_GNU_ATIME;
-
-        if (memcmp(block + AT_MAGIC, gnu_magic, sizeof(gnu_magic)) != 0 || p[0] & 0x80)
-                return false;
-        for (size_t i = 0; i < SIZE_SIZE; i++)
-                if (p[i] != 0 && p[i] != ' ' && (p[i] < '0' || p[i] > '7'))
-                        return true;
-        return false;
-}
-
 static int main_header(const uint8_t *block, struct layer_raw *raw, struct error *err)
 {
         raw->sparse = raw->sparse || raw->type == 'S';
-        raw->has_size = raw->has_size || header_number(block + AT_SIZE, SIZE_SIZE, 0) > 0;
-        raw->mode = (uint32_t)header_number(block + AT_MODE, MODE_SIZE, UINT32_MAX) & 07777;
+        raw->has_size = raw->has_size || layer_header_size(block, 0) > 0;
+        raw->mode = layer_header_mode(block);
         if ((raw->pax_name && raw->gnu_name) || (raw->pax_link && raw->gnu_link))
                 return error_set(err, -EBADMSG, "a PAX header and a GNU long name both name it");
-        if (has_name_for_time(block))
-                return error_set(err, -EBADMSG,
-                                 "part of its name stands where the GNU format has a time; make the image "
-                                 "again with a tool that is not from before 2017");
-        return 0;
+        if (!pax_sparse_is_whole(raw->pax_sparse, raw->type))
+                return error_set(err, -EBADMSG, "its PAX header describes half of a sparse file");
+        return layer_header_check(block, raw->type, err);
 }
 
-int layer_raw_scan(struct layer_feed *feed, uint64_t from, struct layer_raw *ret_raw, struct error *err)
+/* A volume's label, or a global PAX header. */
+static bool is_of_nothing(char type)
 {
-        struct layer_raw raw = {0};
-        uint64_t at = from;
+        return type == 'V' || type == 'g';
+}
 
+int layer_raw_scan(struct layer_feed *feed, uint64_t from, struct layer_raw *raw, struct error *err)
+{
+        uint64_t at = from;
+        bool bound = false; /* a header was read that says something of this entry */
+
+        *raw = (struct layer_raw){.xattrs = buf_with_max(IMAGE_XATTRS_MAX)};
         for (unsigned i = 0; i < SPECIAL_HEADERS_MAX; i++) {
                 const uint8_t *block = layer_feed_bytes(feed, at, LAYER_BLOCK, err);
                 if (!block)
                         return -EBADMSG;
                 at += LAYER_BLOCK;
-                raw.type = (char)block[AT_TYPE];
-                if (!raw.type || !strchr("AgKLVXx", raw.type)) {
-                        raw.data_at = at;
-                        *ret_raw = raw;
-                        return main_header(block, ret_raw, err);
+                raw->type = (char)block[AT_TYPE];
+                if (!raw->type || !strchr("gKLVx", raw->type)) {
+                        raw->data_at = at;
+                        int r = main_header(block, raw, err);
+                        return r < 0 || raw->type != 'S'
+                                       ? r
+                                       : layer_header_check_sparse(feed, at - LAYER_BLOCK, err);
                 }
-                if (raw.type == 'V') /* a label has no body, whatever its size says */
-                        continue;
+                /* To some they are entries, which end what the headers before them were for. */
+                if (is_of_nothing(raw->type) && bound)
+                        return error_set(err, -EBADMSG,
+                                         "a header of type '%c' between it and another of its headers",
+                                         raw->type);
+                bound = bound || !is_of_nothing(raw->type);
                 size_t size = 0;
                 int r = special_size(block, &size, err);
                 if (r < 0)
                         return r;
+                if (raw->type == 'V' && size > 0)
+                        return error_set(err, -EBADMSG,
+                                         "a volume's label with data, which some readers skip");
                 const uint8_t *body = layer_feed_bytes(feed, at, size, err);
                 if (!body)
                         return -EBADMSG;
-                r = special_body(raw.type, view_of(body, size), &raw, err);
+                r = special_body(raw->type, view_of(body, size), raw, err);
                 if (r < 0)
                         return r;
                 at += (size + LAYER_BLOCK - 1) & ~(uint64_t)(LAYER_BLOCK - 1);
         }
         return error_set(err, -EBADMSG, "more than %d extended headers before one entry",
                          (int)SPECIAL_HEADERS_MAX);
+}
+
+void layer_raw_done(struct layer_raw *raw)
+{
+        buf_done(&raw->xattrs);
 }

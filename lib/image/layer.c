@@ -46,8 +46,9 @@ struct layer {
         char target[IMAGE_PATH_MAX + 1];
         struct image_extent *extents;
         size_t n_extents;
-        struct image_xattr *xattrs;
+        struct image_xattr *xattrs; /* point into raw.xattrs */
         size_t n_xattrs;
+        struct layer_raw raw;                /* of the current entry */
         char name[ENTRY_PATH_PRINTABLE_MAX]; /* of the current entry, for messages */
 };
 
@@ -109,6 +110,7 @@ void layer_close(struct layer *layer)
         free(layer->feed.scratch);
         free(layer->extents);
         free(layer->xattrs);
+        layer_raw_done(&layer->raw);
         free(layer);
 }
 
@@ -192,12 +194,16 @@ static int sparse_data(struct layer *layer, uint64_t size, struct error *err)
         }
 }
 
+/* By name; of two with one name the later in the header is the later here. */
 static int compare_xattrs(const void *a, const void *b)
 {
-        return strcmp(((const struct image_xattr *)a)->name, ((const struct image_xattr *)b)->name);
+        const struct image_xattr *one = a, *other = b;
+        int order = strcmp(one->name, other->name);
+
+        return order ? order : (one->name > other->name) - (one->name < other->name);
 }
 
-/* Sorts; of two with one name (bsdtar writes each under two keys) the first read stays. */
+/* Sorts; of those with one name the last counts, as always in a PAX header. */
 static void sort_xattrs(struct layer *layer)
 {
         size_t n = 0;
@@ -205,36 +211,26 @@ static void sort_xattrs(struct layer *layer)
         if (!layer->n_xattrs)
                 return;
         qsort(layer->xattrs, layer->n_xattrs, sizeof(*layer->xattrs), compare_xattrs);
-        for (size_t i = 1; i < layer->n_xattrs; i++)
+        for (size_t i = 1; i < layer->n_xattrs; i++) {
                 if (strcmp(layer->xattrs[n].name, layer->xattrs[i].name) != 0)
-                        layer->xattrs[++n] = layer->xattrs[i];
+                        n++;
+                layer->xattrs[n] = layer->xattrs[i];
+        }
         layer->n_xattrs = n + 1;
 }
 
-static int read_xattrs(struct layer *layer, struct error *err)
+static int read_xattrs(struct layer *layer, const struct layer_raw *raw, struct error *err)
 {
-        const char *name;
-        const void *value;
-        size_t size;
-        size_t total = 0;
+        struct cursor c = cursor_of(buf_view(&raw->xattrs));
 
         layer->n_xattrs = 0;
-        archive_entry_xattr_reset(layer->entry);
-        while (archive_entry_xattr_next(layer->entry, &name, &value, &size) == ARCHIVE_OK) {
-                if (!name || !*name || strlen(name) > IMAGE_NAME_MAX)
-                        return error_set(err, -EBADMSG,
-                                         "an extended attribute has an empty or overlong name");
-                if (size > IMAGE_XATTR_VALUE_MAX)
-                        return error_set(err, -E2BIG, "extended attribute %s has %zu bytes, more than %d",
-                                         name, size, (int)IMAGE_XATTR_VALUE_MAX);
-                total += size + strlen(name) + 1;
-                if (total > IMAGE_XATTRS_MAX)
-                        return error_set(err, -E2BIG, "its extended attributes have more than %d bytes",
-                                         (int)IMAGE_XATTRS_MAX);
+        while (!cursor_at_end(&c)) {
+                struct view one = cursor_take(&c, cursor_be32(&c));
+                size_t name = strlen((const char *)one.p) + 1;
                 if (array_grow(&layer->xattrs, layer->n_xattrs, sizeof(*layer->xattrs)) < 0)
                         return error_oom(err);
-                layer->xattrs[layer->n_xattrs++] =
-                        (struct image_xattr){.name = name, .value = value, .size = size};
+                layer->xattrs[layer->n_xattrs++] = (struct image_xattr){
+                        .name = (const char *)one.p, .value = one.p + name, .size = one.n - name};
         }
         sort_xattrs(layer);
         return 0;
@@ -309,9 +305,11 @@ static int read_by_type(struct layer *layer, const struct layer_raw *raw, struct
                 return read_device(layer, inode, err);
         case S_IFDIR:
                 /* A file whose name ends with a slash is a folder to some, whose data the next header would
-                 * be, and a file to others. */
+                 * be, and a file to others.  Without a type, which is older than folders, it is one to all. */
                 if (raw->type != '5' && raw->has_size)
                         return error_set(err, -EBADMSG, "a folder by its name and a file by its data");
+                if (raw->type && raw->type != '5')
+                        return error_set(err, -EBADMSG, "a folder by its name and a file by its type");
                 return 0;
         case S_IFIFO:
                 return 0;
@@ -330,7 +328,7 @@ static int read_inode(struct layer *layer, const struct layer_raw *raw, struct l
         if (r == 0)
                 r = read_owner("group id", archive_entry_gid(ae), &inode.gid, err);
         if (r == 0)
-                r = read_xattrs(layer, err);
+                r = read_xattrs(layer, raw, err);
         if (r < 0)
                 return r;
         inode.mode = archive_entry_filetype(ae) | raw->mode;
@@ -413,12 +411,15 @@ static int read_entry(struct layer *layer, uint64_t header_at, struct layer_entr
                       struct error *err)
 {
         struct layer_entry entry = {.path = layer->path, .inode.spool_fd = -1};
-        struct layer_raw raw;
-        int r = layer_raw_scan(&layer->feed, header_at, &raw, err);
+        struct layer_raw *raw = &layer->raw;
+        int r;
+
+        layer_raw_done(raw);
+        r = layer_raw_scan(&layer->feed, header_at, raw, err);
 
         if (r < 0)
                 return r;
-        r = check_type(raw.type, err);
+        r = check_type(raw->type, err);
         if (r < 0)
                 return r;
         r = entry_path_normalise(archive_entry_pathname(layer->entry) ?: "", layer->path, err);
@@ -430,8 +431,8 @@ static int read_entry(struct layer *layer, uint64_t header_at, struct layer_entr
         if (r < 0)
                 return r;
         if (r == 0) {
-                r = raw.type == '1' ? read_hard_link(layer, &entry, err)
-                                    : read_inode(layer, &raw, &entry, err);
+                r = raw->type == '1' ? read_hard_link(layer, &entry, err)
+                                     : read_inode(layer, raw, &entry, err);
                 if (r < 0)
                         return r;
         }
