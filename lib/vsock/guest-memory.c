@@ -13,25 +13,25 @@ static bool ranges_overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_s
         return a < b + b_size && b < a + a_size;
 }
 
-/* The file must hold the whole region now and for ever. */
-static int check_file(const struct guest_memory_place *place, int fd, size_t mapping_size, struct error *err)
+/* The file must hold the whole region, up to its byte `end`, now and for ever. */
+static int check_file(const struct guest_memory_place *place, int fd, uint64_t end, struct error *err)
 {
         struct stat st;
 
         if (fstat(fd, &st) < 0)
                 return error_errno(err, errno, "guest memory");
-        if (!S_ISREG(st.st_mode))
-                return error_set(err, -EINVAL, "guest memory is not a file that can be mapped");
+        /* Only files in memory (tmpfs, huge pages) have seals: what is anything else ends here, too. */
         int seals = fcntl(fd, F_GET_SEALS);
         if (seals < 0 || !(seals & F_SEAL_SHRINK)) {
                 error_set(err, -EINVAL, "guest memory could shrink under us (no F_SEAL_SHRINK)");
                 error_hint(err, "give QEMU a memory-backend-memfd with seal=on");
                 return -EINVAL;
         }
-        if (st.st_size < 0 || (uint64_t)st.st_size < mapping_size)
+        if (st.st_size < 0 || (uint64_t)st.st_size < end)
                 return error_set(err, -EINVAL,
-                                 "guest memory at 0x%" PRIx64 " needs %zu bytes of a file of %jd bytes",
-                                 place->guest_addr, mapping_size, (intmax_t)st.st_size);
+                                 "guest memory at 0x%" PRIx64 " needs %" PRIu64
+                                 " bytes of a file of %jd bytes",
+                                 place->guest_addr, end, (intmax_t)st.st_size);
         return 0;
 }
 
@@ -66,15 +66,15 @@ int guest_memory_add(struct guest_memory *m, const struct guest_memory_place *pl
         int r = check_place(m, place, err);
         if (r < 0)
                 return r;
-        if (!checked_add64(place->offset, place->size, &end) || end > SIZE_MAX / 2)
+        if (!checked_add64(place->offset, place->size, &end))
                 return error_set(err, -EINVAL,
                                  "memory region at 0x%" PRIx64 " has an impossible offset 0x%" PRIx64,
                                  place->guest_addr, place->offset);
-        /* Mapped from the start of the file, so that no page size, huge pages' included, matters. */
-        size_t mapping_size = (size_t)end;
-        r = check_file(place, fd, mapping_size, err);
+        r = check_file(place, fd, end, err);
         if (r < 0)
                 return r;
+        /* Mapped from the start of the file, so that no page size, huge pages' included, matters. */
+        size_t mapping_size = (size_t)end;
         void *mapping = mmap(NULL, mapping_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
         if (mapping == MAP_FAILED)
                 return error_errno(err, errno, "map %zu bytes of guest memory", mapping_size);
