@@ -178,6 +178,7 @@ static void listener_gets_what_comes_for_its_port(void **state)
         assert_int_equal(vsock_listen(&b.endpoint, 7000, &listener, NULL), 0);
         assert_int_equal(fstatat(dirfd, "vsock.sock_7000", &st, 0), 0);
         assert_int_equal(st.st_mode & 0777, 0600);
+        assert_int_equal(fcntl(listener, F_GETFL) & O_NONBLOCK, 0);
         assert_int_equal(vsock_accept(listener, 0, &accepted, &cid, &err), -ETIMEDOUT);
         cleanup_fd int fd = -1;
         assert_int_equal(unix_socket_connect(dirfd, "vsock.sock_7000", &fd, NULL), 0);

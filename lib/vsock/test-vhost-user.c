@@ -53,7 +53,7 @@ static void set_up(struct fixture *f)
         *f = (struct fixture){.fd = fds[0], .theirs = fds[1]};
         f->device = (struct vhost_user_device){
                 .n_queues = 2,
-                .config = {1, 2, 3, 4, 5, 6, 7, 8},
+                .config = {1, 2, 3, 4, 5, 6, 7, 8, 9}, /* and one that is not to be seen */
                 .config_size = 8,
                 .start = on_start,
                 .stop = on_stop,
@@ -223,6 +223,43 @@ static void ring_that_starts_from_zero_after_work_is_a_reset(void **state)
         tear_down(&f);
 }
 
+static void ring_that_was_stopped_waits_for_a_new_kick(void **state)
+{
+        struct fixture f;
+
+        (void)state;
+        set_up(&f);
+        give_memory(&f);
+        run_ring(&f);
+        say_vring(&f, VHOST_USER_GET_VRING_BASE, 1, 0);
+        assert_int_equal(f.stopped, 1);
+        say_vring(&f, VHOST_USER_SET_VRING_ENABLE, 1, 1);
+        assert_int_equal(f.started, 1);
+        assert_null(vhost_user_queue(f.session, 1));
+        say_kick(&f, 1);
+        assert_int_equal(f.started, 2);
+        tear_down(&f);
+}
+
+static void reset_of_the_owner_stops_all_and_forgets(void **state)
+{
+        struct fixture f;
+
+        (void)state;
+        set_up(&f);
+        give_memory(&f);
+        run_ring(&f);
+        say(&f, VHOST_USER_RESET_OWNER, NULL, 0, NULL, 0);
+        assert_int_equal(f.stopped, 1);
+        assert_int_equal(f.resets, 1);
+        assert_null(vhost_user_queue(f.session, 1));
+        say_kick(&f, 1);
+        assert_int_equal(f.started, 1);
+        say_vring(&f, VHOST_USER_SET_VRING_ENABLE, 1, 1);
+        assert_int_equal(f.started, 2);
+        tear_down(&f);
+}
+
 static void requests_are_acknowledged_where_asked(void **state)
 {
         struct fixture f;
@@ -315,6 +352,8 @@ static void wrong_messages_are_refused(void **state)
         static const uint32_t ring_2[2] = {2, 0}, base[2] = {0, 65536}, num[2] = {0, 4096};
         static const uint64_t no_kick = 0x100, odd_kick = 0x10000;
         static const uint32_t config[3] = {0xffffffff, 2, 0}, config_short[3] = {0, 8, 0};
+        static const uint32_t config_over[3 + 64] = {1, 256, 0};
+        static const uint64_t log_shmfd = 2;
         static const uint32_t nine_regions[2] = {9, 0}, one_region[2] = {1, 0};
         static const struct {
                 uint32_t request, flags;
@@ -340,6 +379,9 @@ static void wrong_messages_are_refused(void **state)
                 {12, 1, &odd_kick, 8, -EBADMSG, "SET_VRING_KICK: unknown bits in 0x10000"},
                 {24, 1, config, 12, -EBADMSG, "GET_CONFIG: 2 bytes of configuration space at 4294967295"},
                 {24, 1, config_short, 12, -EBADMSG, "GET_CONFIG has a payload of 12 bytes"},
+                {24, 1, config_over, 268, -EBADMSG, "GET_CONFIG: 256 bytes of configuration space at 1"},
+                {16, 1, &log_shmfd, 8, -EBADMSG,
+                 "SET_PROTOCOL_FEATURES: protocol feature bits 0x2 were not offered"},
                 {5, 1, nine_regions, 8, -EBADMSG, "SET_MEM_TABLE: 9 memory regions with 0 descriptors"},
                 {5, 1, one_region, 8, -EBADMSG, "SET_MEM_TABLE: 1 memory regions with 0 descriptors"},
         };
@@ -371,6 +413,20 @@ static void wrong_descriptors_are_refused(void **state)
                 fds[i] = f.fd;
         send_flags(&f, VHOST_USER_GET_FEATURES, 1, NULL, 0, fds, 9);
         expect_error(&f, -EBADMSG, "vhost-user: message with more than 8 descriptors");
+}
+
+/* There may be room for all eight regions behind those in use, and nothing else. */
+static void bytes_behind_the_memory_table_are_whole_regions(void **state)
+{
+        const uint64_t table[1 + 2 * 4 + 1] = {1, 0, MEMORY, 0x10000, 0};
+        cleanup_fd int fd = sealed_memory();
+        struct fixture f;
+
+        (void)state;
+        set_up(&f);
+        say(&f, VHOST_USER_SET_MEM_TABLE, table, 9 * sizeof(table[0]), &fd, 1);
+        send_flags(&f, VHOST_USER_SET_MEM_TABLE, 1, table, sizeof(table), &fd, 1);
+        expect_error(&f, -EBADMSG, "vhost-user: SET_MEM_TABLE has a payload of 80 bytes");
 }
 
 static void impossible_memory_is_refused(void **state)
@@ -434,6 +490,8 @@ int main(void)
                 cmocka_unit_test(new_memory_moves_running_rings),
                 cmocka_unit_test(new_memory_without_the_ring_ends_the_session),
                 cmocka_unit_test(ring_that_starts_from_zero_after_work_is_a_reset),
+                cmocka_unit_test(ring_that_was_stopped_waits_for_a_new_kick),
+                cmocka_unit_test(reset_of_the_owner_stops_all_and_forgets),
                 cmocka_unit_test(requests_are_acknowledged_where_asked),
                 cmocka_unit_test(features_are_those_that_we_have),
                 cmocka_unit_test(legacy_driver_may_take_any_layout),
@@ -441,6 +499,7 @@ int main(void)
                 cmocka_unit_test(interrupt_before_the_guest_could_get_any_is_repeated),
                 cmocka_unit_test(wrong_messages_are_refused),
                 cmocka_unit_test(wrong_descriptors_are_refused),
+                cmocka_unit_test(bytes_behind_the_memory_table_are_whole_regions),
                 cmocka_unit_test(impossible_memory_is_refused),
                 cmocka_unit_test(overlapping_memory_is_refused),
                 cmocka_unit_test(running_ring_is_not_changed),

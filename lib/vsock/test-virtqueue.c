@@ -170,6 +170,7 @@ static void buffer_over_two_regions_is_in_two_segments(void **state)
         assert_false(virtqueue_chain_read(&chain, 1, text, 6));
         assert_false(virtqueue_chain_read(&chain, 7, text, 0));
         assert_false(virtqueue_chain_write(&chain, SIZE_MAX, text, 2));
+        assert_false(virtqueue_chain_write(&chain, 1, text, 6));
         guest_memory_done(&f.memory);
 }
 
@@ -187,6 +188,36 @@ static void indirect_table_is_followed(void **state)
         assert_int_equal(virtqueue_pop(&f.q, &chain, NULL), 1);
         assert_int_equal(chain.head, 5);
         assert_int_equal(chain.size, 30);
+        guest_memory_done(&f.memory);
+}
+
+/* The most of everything that is allowed: all descriptors of a ring, a table or a buffer's pieces. */
+static void limits_can_be_reached(void **state)
+{
+        struct fixture f;
+        struct virtqueue_chain chain;
+        struct virtqueue_layout layout = layout_with(false);
+        struct virtqueue q;
+
+        (void)state;
+        set_up(&f, false);
+        for (uint16_t i = 0; i < SIZE; i++)
+                put_descriptor(&f, DESC, i, GUEST + DATA, 1, i + 1 < SIZE ? VRING_DESC_F_NEXT : 0,
+                               (uint16_t)(i + 1));
+        offer(&f, 0);
+        assert_int_equal(virtqueue_pop(&f.q, &chain, NULL), 1);
+        assert_int_equal(chain.n, SIZE);
+        put_descriptor(&f, DESC, 0, GUEST + TABLE, VIRTQUEUE_SIZE_MAX * 16, VRING_DESC_F_INDIRECT, 0);
+        for (uint16_t i = 0; i < VIRTQUEUE_SEGMENTS_MAX; i++)
+                put_descriptor(&f, TABLE, i, GUEST, 1, i + 1 < VIRTQUEUE_SEGMENTS_MAX ? VRING_DESC_F_NEXT : 0,
+                               (uint16_t)(i + 1));
+        offer(&f, 0);
+        assert_int_equal(virtqueue_pop(&f.q, &chain, NULL), 1);
+        assert_int_equal(chain.n, VIRTQUEUE_SEGMENTS_MAX);
+        layout.size = VIRTQUEUE_SIZE_MAX;
+        layout.avail = USER + VIRTQUEUE_SIZE_MAX * 16;
+        layout.used = layout.avail + PAGE;
+        assert_int_equal(virtqueue_init(&q, &layout, &f.memory, NULL), 0);
         guest_memory_done(&f.memory);
 }
 
@@ -390,6 +421,20 @@ static void event_indexes_say_when_to_signal(void **state)
         guest_memory_done(&f.memory);
 }
 
+static void ring_that_goes_on_owes_no_signal(void **state)
+{
+        const uint16_t used_before = 7;
+        struct virtqueue_layout layout = layout_with(true);
+        struct fixture f;
+
+        (void)state;
+        set_up(&f, true);
+        memcpy(f.first + USED + 2, &used_before, 2);
+        assert_int_equal(virtqueue_init(&f.q, &layout, &f.memory, NULL), 0);
+        assert_false(virtqueue_should_signal(&f.q));
+        guest_memory_done(&f.memory);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -397,6 +442,7 @@ int main(void)
                 cmocka_unit_test(unpopped_buffers_come_again),
                 cmocka_unit_test(buffer_over_two_regions_is_in_two_segments),
                 cmocka_unit_test(indirect_table_is_followed),
+                cmocka_unit_test(limits_can_be_reached),
                 cmocka_unit_test(broken_chains_are_told_apart),
                 cmocka_unit_test(indirect_table_in_an_indirect_table_is_refused),
                 cmocka_unit_test(indirect_table_behind_a_descriptor_is_refused),
@@ -407,6 +453,7 @@ int main(void)
                 cmocka_unit_test(impossible_layouts_are_refused),
                 cmocka_unit_test(guest_is_signalled_unless_it_said_not_to),
                 cmocka_unit_test(event_indexes_say_when_to_signal),
+                cmocka_unit_test(ring_that_goes_on_owes_no_signal),
         };
 
         return cmocka_run_group_tests_name("virtqueue", tests, NULL, NULL);
