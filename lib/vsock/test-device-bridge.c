@@ -4,6 +4,7 @@
 #include "lib/base/fd.h"
 #include "lib/base/path.h"
 #include "lib/base/unix-socket.h"
+#include "lib/vsock/device-internal.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -213,6 +214,42 @@ static void silent_clients_do_not_lock_others_out_for_ever(void **state)
         stop(&d, &p);
 }
 
+static void client_that_does_not_say_where_to_in_time_is_hung_up_on(void **state)
+{
+        struct driver d;
+        struct place p;
+        uint64_t now = clock_ms();
+        char text[8];
+
+        (void)state;
+        start(&d, &p);
+        cleanup_fd int fd = client(&p, "CONN");
+        driver_await(&d, d.device->bridge.n_handshakes == 1);
+        uint64_t deadline = bridge_deadlines(d.device, now);
+        assert_true(deadline >= now + HANDSHAKE_MS && deadline <= clock_ms() + HANDSHAKE_MS);
+        assert_int_equal(read_some(fd, text, sizeof(text)), -EAGAIN);
+        assert_int_equal(bridge_deadlines(d.device, deadline), 0);
+        assert_int_equal(d.device->bridge.n_handshakes, 0);
+        assert_true(read_some(fd, text, sizeof(text)) != -EAGAIN);
+        stop(&d, &p);
+}
+
+static void line_without_an_end_is_hung_up_on_at_once(void **state)
+{
+        struct driver d;
+        struct place p;
+        char text[8];
+        ssize_t n;
+
+        (void)state;
+        start(&d, &p);
+        uint64_t began = clock_ms();
+        cleanup_fd int fd = client(&p, "CONNECT 000000000000000000000005");
+        driver_await(&d, (n = read_some(fd, text, sizeof(text))) != -EAGAIN);
+        assert_true(clock_ms() - began < HANDSHAKE_MS / 2);
+        stop(&d, &p);
+}
+
 static void guest_reaches_a_socket_named_for_the_port(void **state)
 {
         struct driver d;
@@ -265,21 +302,36 @@ static void stale_socket_is_replaced_and_nothing_else(void **state)
 
 static void too_long_a_name_is_refused(void **state)
 {
-        char name[101];
+        enum { LONGEST = 69 }; /* and ports have ten digits */
+        char name[LONGEST + 2], with_port[sizeof(name) + 16];
         struct place p;
-        struct loop *loop;
-        struct vsock_device *device;
+        struct driver d;
         struct error err = {0};
+        struct vsock_device *device;
+        int listener = -1, pair[2];
 
         (void)state;
         make_place(&p);
+        memset(name, 'x', sizeof(name) - 1);
+        name[LONGEST + 1] = '\0';
+        struct vsock_device_options options = {.guest_cid = 4, .dirfd = p.dirfd, .name = name};
+        struct loop *loop;
         assert_int_equal(loop_new(&loop, NULL), 0);
-        memset(name, 'x', 100);
-        name[100] = '\0';
-        const struct vsock_device_options options = {.guest_cid = 4, .dirfd = p.dirfd, .name = name};
-        cleanup_fd int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        assert_int_not_equal(vsock_device_new(loop, &options, fd, &device, &err), 0);
+        assert_int_equal(unix_socket_pair(pair, NULL), 0);
+        assert_int_equal(vsock_device_new(loop, &options, pair[0], &device, &err), -ENAMETOOLONG);
+        assert_non_null(strstr(error_text(&err), "too long for the name of a vsock socket (69 bytes)"));
+        for (size_t i = 0; i < 2; i++)
+                fd_close_p(&pair[i]);
         loop_free(loop);
+        name[LONGEST] = '\0';
+        driver_init(&d, options);
+        driver_start(&d);
+        snprintf(with_port, sizeof(with_port), "%s_%u", name, UINT32_MAX - 1);
+        assert_int_equal(unix_socket_listen(p.dirfd, with_port, &listener, NULL), 0);
+        driver_transmit_op(&d, VSOCK_OP_REQUEST, GUEST_PORT, UINT32_MAX - 1);
+        driver_expect(&d, VSOCK_OP_RESPONSE, GUEST_PORT);
+        fd_close_p(&listener);
+        driver_done(&d);
         remove_place(&p);
 }
 
@@ -292,6 +344,8 @@ int main(void)
                 cmocka_unit_test(client_that_hangs_up_cancels_its_request),
                 cmocka_unit_test(nonsense_is_hung_up_on),
                 cmocka_unit_test(silent_clients_do_not_lock_others_out_for_ever),
+                cmocka_unit_test(client_that_does_not_say_where_to_in_time_is_hung_up_on),
+                cmocka_unit_test(line_without_an_end_is_hung_up_on_at_once),
                 cmocka_unit_test(guest_reaches_a_socket_named_for_the_port),
                 cmocka_unit_test(stale_socket_is_replaced_and_nothing_else),
                 cmocka_unit_test(too_long_a_name_is_refused),
