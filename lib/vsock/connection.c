@@ -68,7 +68,7 @@ void connection_abandon(struct connection *c, int result)
 
 void connection_drop(struct connection *c, int result)
 {
-        if (c->state != CONNECTION_OPEN || c->ring_n == 0 || c->discards) {
+        if (c->state != CONNECTION_OPEN || c->ring_n == 0) {
                 connection_abandon(c, result);
                 return;
         }

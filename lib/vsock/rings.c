@@ -250,6 +250,10 @@ static int send_data(struct connection *c, struct virtqueue *q, size_t wanted, s
         int r = pop_run(device, q, wanted, &n, err);
         if (r < 0 || n == 0)
                 return r;
+        /* Behind all others, for its next turn.  Who got no buffer keeps its place: else those whose turns
+         * the guest's buffers suffice for would always be the same. */
+        TAILQ_REMOVE(&device->ready, c, ready);
+        TAILQ_INSERT_TAIL(&device->ready, c, ready);
         ssize_t got = read_into(c, device->rx_chains, n, wanted, &drained);
         for (size_t left = got > 0 ? (size_t)got : 0; left > 0; used++) {
                 const struct virtqueue_chain *chain = &device->rx_chains[used];
@@ -276,9 +280,6 @@ static int send_turn(struct connection *c, struct virtqueue *q, struct error *er
                 device_unmark_ready(c);
                 return 1;
         }
-        /* Behind all others, for its next turn. */
-        TAILQ_REMOVE(&c->device->ready, c, ready);
-        TAILQ_INSERT_TAIL(&c->device->ready, c, ready);
         return send_data(c, q, wanted, err);
 }
 

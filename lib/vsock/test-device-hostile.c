@@ -137,11 +137,98 @@ static void payload_longer_than_the_packet_is_refused(void **state)
         driver_transmit_op(&d, VSOCK_OP_REQUEST, GUEST_PORT, HOST_PORT);
         driver_expect(&d, VSOCK_OP_RESPONSE, GUEST_PORT);
         struct vsock_packet_header header = driver_header(&d, VSOCK_OP_RW, GUEST_PORT, HOST_PORT);
-        header.len = 1000; /* it has credit for that */
-        driver_transmit(&d, &header, NULL, 0);
-        driver_expect(&d, VSOCK_OP_RST, GUEST_PORT);
+        for (uint32_t len = 1; len <= 1000; len += 999) { /* it has credit for either */
+                header.len = len;
+                driver_transmit(&d, &header, NULL, 0);
+                driver_expect(&d, VSOCK_OP_RST, GUEST_PORT);
+                assert_int_equal(vsock_device_connections(d.device), 0);
+                assert_int_equal(d.ended, 0);
+                fd_close_p(&fd);
+                driver_transmit_op(&d, VSOCK_OP_REQUEST, GUEST_PORT, HOST_PORT);
+                driver_expect(&d, VSOCK_OP_RESPONSE, GUEST_PORT);
+        }
+        fd_close_p(&fd);
+        driver_done(&d);
+}
+
+static void remember_result(struct vsock_device *device, int result, int fd, void *user)
+{
+        (void)device, (void)fd;
+        *(int *)user = result;
+}
+
+/* The guest is asked for a connection and says something else than yes or no. */
+static void packets_before_the_answer_reset_the_connection(void **state)
+{
+        static const uint16_t ops[] = {VSOCK_OP_RW, VSOCK_OP_SHUTDOWN, VSOCK_OP_REQUEST};
+        struct driver d;
+
+        (void)state;
+        start(&d);
+        for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+                int result = 1;
+                assert_int_equal(vsock_device_connect(d.device, 80, 60000, remember_result, &result, NULL),
+                                 0);
+                uint32_t port = driver_expect(&d, VSOCK_OP_REQUEST, 80).src_port;
+                driver_transmit_op(&d, ops[i], 80, port);
+                driver_expect(&d, VSOCK_OP_RST, 80);
+                assert_int_equal(result, -ECONNRESET);
+                assert_int_equal(vsock_device_connections(d.device), 0);
+        }
+        driver_done(&d);
+}
+
+static void answer_to_what_was_not_asked_yet_connects_nothing(void **state)
+{
+        struct driver d;
+        int result = 1;
+
+        (void)state;
+        start(&d);
+        driver_stop_ring(&d, 0);
+        assert_int_equal(vsock_device_connect(d.device, 80, 60000, remember_result, &result, NULL), 0);
+        driver_transmit_op(&d, VSOCK_OP_RESPONSE, 80, UINT32_C(1) << 30);
+        assert_int_equal(result, -ECONNRESET);
         assert_int_equal(vsock_device_connections(d.device), 0);
-        assert_int_equal(d.ended, 0);
+        driver_done(&d);
+}
+
+/* Buffers in so many pieces that one read can't take all of them at once. */
+static void receive_buffers_in_crumbs_are_filled_in_order(void **state)
+{
+        enum { PIECES = 128, PIECE = DRIVER_BUFFER / PIECES, TABLES = 2 * 1024 * 1024, SENT = 60000 };
+        static uint8_t sent[SENT], got[SENT + DRIVER_BUFFER];
+        struct driver d;
+        int fd = -1;
+
+        (void)state;
+        start(&d);
+        assert_int_equal(vsock_device_listen(d.device, HOST_PORT, keep_fd, &fd, NULL), 0);
+        driver_transmit_op(&d, VSOCK_OP_REQUEST, GUEST_PORT, HOST_PORT);
+        for (uint16_t i = 0; i < DRIVER_RING; i++) {
+                size_t table = TABLES + (size_t)i * PIECES * sizeof(struct vring_desc);
+                for (uint16_t k = 0; k < PIECES; k++) {
+                        const struct vring_desc piece = {
+                                .addr = DRIVER_GUEST_ADDR + driver_buffer_at(i) + (size_t)k * PIECE,
+                                .len = PIECE,
+                                .flags = VRING_DESC_F_WRITE | (k + 1 < PIECES ? VRING_DESC_F_NEXT : 0),
+                                .next = (uint16_t)(k + 1)};
+                        memcpy(d.memory + table + k * sizeof(piece), &piece, sizeof(piece));
+                }
+                driver_set_descriptor(&d, 0, i, DRIVER_GUEST_ADDR + table, PIECES * sizeof(struct vring_desc),
+                                      VRING_DESC_F_INDIRECT, 0);
+        }
+        driver_expect(&d, VSOCK_OP_RESPONSE, GUEST_PORT);
+        for (size_t i = 0; i < SENT; i++)
+                sent[i] = (uint8_t)(i * 7 + i / 251);
+        assert_int_equal(write(fd, sent, SENT), SENT);
+        for (size_t n = 0; n < SENT;) {
+                struct vsock_packet_header header = driver_receive(&d, got + n);
+                assert_int_equal(header.op, VSOCK_OP_RW);
+                n += header.len;
+                assert_true(n <= SENT);
+        }
+        assert_memory_equal(sent, got, SENT);
         fd_close_p(&fd);
         driver_done(&d);
 }
@@ -221,11 +308,16 @@ static void later_connections_are_promised_less(void **state)
         for (uint32_t i = 0; i < 600; i++) {
                 driver_transmit_op(&d, VSOCK_OP_REQUEST, i, HOST_PORT);
                 last = driver_receive(&d, NULL).buf_alloc;
+                assert_int_equal(last, i < 512 ? 256 * 1024 : 16 * 1024);
                 /* The listener closed its end at once. */
                 driver_expect(&d, VSOCK_OP_SHUTDOWN, i);
         }
-        assert_int_equal(last, 16 * 1024);
         assert_int_equal(vsock_device_connections(d.device), 600);
+        /* Of those that go the promise is taken back. */
+        for (uint32_t i = 0; i < 100; i++)
+                driver_transmit_op(&d, VSOCK_OP_RST, i, HOST_PORT);
+        driver_transmit_op(&d, VSOCK_OP_REQUEST, 0, HOST_PORT);
+        assert_int_equal(driver_receive(&d, NULL).buf_alloc, 256 * 1024);
         driver_done(&d);
 }
 
@@ -389,6 +481,9 @@ int main(void)
                 cmocka_unit_test(seqpacket_is_refused_in_kind),
                 cmocka_unit_test(other_cids_are_not_the_parent),
                 cmocka_unit_test(payload_longer_than_the_packet_is_refused),
+                cmocka_unit_test(packets_before_the_answer_reset_the_connection),
+                cmocka_unit_test(answer_to_what_was_not_asked_yet_connects_nothing),
+                cmocka_unit_test(receive_buffers_in_crumbs_are_filled_in_order),
                 cmocka_unit_test(short_and_empty_packets_are_dropped),
                 cmocka_unit_test(flood_of_strays_is_answered_in_bounds),
                 cmocka_unit_test(connections_are_limited),
