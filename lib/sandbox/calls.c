@@ -62,6 +62,7 @@ static const unsigned denied[] = {
         SYS_finit_module,
         SYS_delete_module,
         SYS_kexec_load,
+        SYS_kexec_file_load,
         SYS_reboot,
         SYS_swapon,
         SYS_swapoff,
