@@ -296,25 +296,23 @@ static int write_record(struct enclaves *enclaves, const struct enclave_info *in
         return r < 0 ? r : write_json(enclaves->ended_fd, name, &record, err);
 }
 
-/* Removes the entry if its supervisor has died, and leaves a record of that.  True where the id is free
- * now. */
-static bool clean_stale(struct enclaves *enclaves, uint32_t id)
+/* Removes the entry if its supervisor has died, and leaves a record of that. */
+static void clean_stale(struct enclaves *enclaves, uint32_t id)
 {
         cleanup_fd int fd = -1;
         struct enclave_info info;
         struct error err = {0};
 
-        if (open_entry(enclaves, id, &fd, &err) < 0)
-                return true;
-        if (entry_is_live(fd))
-                return false;
+        /* Looked at again, now that nobody else can come or go. */
+        if (open_entry(enclaves, id, &fd, &err) < 0 || entry_is_live(fd))
+                return;
         if (read_state(fd, ENTRY_STATE, &info, &err) == 0 && info.state != ENCLAVE_STARTING) {
                 info.state = ENCLAVE_FAILED;
                 snprintf(info.reason, sizeof(info.reason),
                          "its supervisor (process %d) was killed, and the machine with it", (int)info.pid);
-                write_record(enclaves, &info, view_of(NULL, 0), &err);
+                (void)write_record(enclaves, &info, view_of(NULL, 0), &err);
         }
-        return remove_entry(enclaves, id, &err) == 0;
+        (void)remove_entry(enclaves, id, &err);
 }
 
 /* ---- finding ---- */
@@ -515,30 +513,43 @@ static void hint_free_cid(const struct enclave_info *live, size_t n, struct erro
                 error_hint(err, "%" PRIu32 " is free", free_one.cid);
 }
 
-/* Half-made where it fails. */
-static int make_entry(struct enclaves *enclaves, struct enclave_info *info, bool bridged,
+/* Opens, locks and publishes an entry whose folder was just made. */
+static int fill_entry(struct enclaves *enclaves, const char *name, const struct enclave_info *info,
                       struct registry_entry *entry, struct error *err)
 {
-        char name[ID_TEXT_MAX];
         int r;
+
+        entry->dirfd = openat(enclaves->live_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        r = entry->dirfd < 0 ? error_errno(err, errno, "open")
+                             : file_lock(entry->dirfd, ENTRY_LOCK, &entry->lock_fd, err);
+        return r < 0 ? r : registry_publish(entry->dirfd, info, err);
+}
+
+/* Nothing is left of it where it fails. */
+static int make_entry(struct enclaves *enclaves, struct enclave_info *info, bool bridged,
+                      struct registry_entry *ret_entry, struct error *err)
+{
+        struct registry_entry entry = REGISTRY_ENTRY_NONE;
+        char name[ID_TEXT_MAX];
 
         id_text(info->id, name);
         if (bridged && snprintf(info->vsock_path, sizeof(info->vsock_path), "%s/enclaves/%s/%s",
                                 enclaves->path, name, REGISTRY_VSOCK_SOCKET) >= (int)sizeof(info->vsock_path))
                 return error_set(err, -ENAMETOOLONG, "%s: too long a path", enclaves->path);
+        /* What is there already isn't ours to remove. */
         if (mkdirat(enclaves->live_fd, name, 0700) < 0)
                 return error_errno(err, errno, "%s/enclaves/%s", enclaves->path, name);
-        entry->dirfd = openat(enclaves->live_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (entry->dirfd < 0)
-                return error_errno(err, errno, "%s/enclaves/%s", enclaves->path, name);
-        if ((r = file_lock(entry->dirfd, ENTRY_LOCK, &entry->lock_fd, err)) < 0 ||
-            (r = registry_publish(entry->dirfd, info, err)) < 0) {
+        int r = fill_entry(enclaves, name, info, &entry, err);
+        if (r < 0) {
                 error_wrap(err, "%s/enclaves/%s", enclaves->path, name);
+                registry_entry_done(&entry);
+                (void)remove_entry(enclaves, info->id, NULL);
                 return r;
         }
-        entry->id = info->id;
-        entry->cid = info->cid;
+        entry.id = info->id;
+        entry.cid = info->cid;
         remove_record(enclaves, info->id);
+        *ret_entry = entry;
         return 0;
 }
 
@@ -561,13 +572,8 @@ int registry_reserve(struct enclaves *enclaves, struct enclave_info *info, bool 
         chosen.id = 0;
         for (size_t i = 0; i < scan.n_live && scan.live[i].id == chosen.id; i++)
                 chosen.id++;
-        struct registry_entry entry = REGISTRY_ENTRY_NONE;
-        if ((r = make_entry(enclaves, &chosen, bridged, &entry, err)) < 0) {
-                registry_entry_done(&entry);
-                remove_entry(enclaves, chosen.id, NULL);
+        if ((r = make_entry(enclaves, &chosen, bridged, ret_entry, err)) < 0)
                 return r;
-        }
-        *ret_entry = entry;
         *info = chosen;
         return 0;
 }

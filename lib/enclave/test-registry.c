@@ -16,8 +16,11 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -92,6 +95,14 @@ static size_t count_live(struct fixture *f)
         return n;
 }
 
+static int status_of(pid_t pid)
+{
+        int status = -1;
+
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 static void test_ids_and_cids_are_the_lowest_free_ones(void **state)
 {
         struct fixture *f = *state;
@@ -138,9 +149,29 @@ static void test_cid_that_others_have_is_passed_over(void **state)
         assert_int_equal(info.cid, 10);
         assert_int_equal(asked, 7);
         assert_string_equal(info.vsock_path, "");
+        registry_entry_done(&entry);
         info.cid = 5;
         assert_int_equal(registry_reserve(f->enclaves, &info, false, claim_from_10, &asked, &entry, NULL),
                          -EADDRINUSE);
+}
+
+static int claim_nothing(uint32_t cid, void *user, struct error *err)
+{
+        (*(int *)user)++;
+        return error_set(err, -EACCES, "CID %" PRIu32 " can't be had", cid);
+}
+
+static void test_cids_are_not_tried_on_after_another_error(void **state)
+{
+        struct fixture *f = *state;
+        struct registry_entry entry = REGISTRY_ENTRY_NONE;
+        struct enclave_info info = sample();
+        int asked = 0;
+
+        assert_int_equal(registry_reserve(f->enclaves, &info, false, claim_nothing, &asked, &entry, NULL),
+                         -EACCES);
+        assert_int_equal(asked, 1);
+        assert_int_equal(count_live(f), 0);
 }
 
 static void test_stale_entry_is_removed_and_remembered_as_failed(void **state)
@@ -159,6 +190,129 @@ static void test_stale_entry_is_removed_and_remembered_as_failed(void **state)
         assert_non_null(strstr(info.reason, "killed"));
         assert_int_equal(info.pid, 0);
         entry = reserve(f, 0, 4);
+        registry_entry_done(&entry);
+}
+
+static void test_id_of_a_killed_supervisor_is_free_at_once(void **state)
+{
+        struct fixture *f = *state;
+        struct registry_entry entry = reserve(f, 0, 4);
+        struct enclave_info info;
+
+        registry_entry_done(&entry);
+        entry = reserve(f, 0, 4);
+        assert_int_equal(enclave_find(f->enclaves, 0, &info, NULL), 0);
+        assert_int_equal(info.state, ENCLAVE_RUNNING);
+        registry_entry_done(&entry);
+}
+
+static void test_looks_at_once_do_not_take_each_other_for_a_supervisor(void **state)
+{
+        struct fixture *f = *state;
+        struct registry_entry entry = reserve(f, 0, 4);
+        cleanup_free char *path = string_printf("%s/enclaves/0/lock", f->path);
+        cleanup_fd int look = open(path, O_RDONLY | O_CLOEXEC);
+
+        registry_entry_done(&entry);
+        assert_int_equal(flock(look, LOCK_SH | LOCK_NB), 0);
+        assert_int_equal(count_live(f), 0);
+        assert_int_equal(access(path, F_OK), -1);
+}
+
+/* Until the process waits for a flock. */
+static void await_lock_wait(pid_t pid)
+{
+        cleanup_free char *wanted = string_printf(" %d ", (int)pid);
+        char line[256];
+
+        for (bool waits = false; !waits; (void)poll(NULL, 0, 1)) {
+                cleanup_file FILE *locks = fopen("/proc/locks", "re");
+                assert_non_null(locks);
+                while (fgets(line, sizeof(line), locks))
+                        waits = waits || (strstr(line, "-> FLOCK") && strstr(line, wanted));
+                assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+        }
+}
+
+/* Somebody saw a dead entry, and before he could remove it another one came under its id. */
+static void test_entry_that_replaced_a_dead_one_is_not_taken_for_it(void **state)
+{
+        struct fixture *f = *state;
+        struct registry_entry entry = reserve(f, 0, 4);
+        cleanup_free char *registry_lock = string_printf("%s/lock", f->path);
+        cleanup_free char *folder = string_printf("%s/enclaves/0", f->path);
+        cleanup_fd int lock = -1, live = -1;
+        struct enclave_info info;
+
+        assert_int_equal(enclave_find(f->enclaves, 0, &info, NULL), 0);
+        registry_entry_done(&entry);
+        assert_int_equal(file_lock(AT_FDCWD, registry_lock, &lock, NULL), 0);
+        pid_t looker = fork();
+        if (looker == 0) {
+                cleanup_free struct enclave_info *infos = NULL;
+                size_t n;
+                fd_close_p(&lock);
+                _exit(enclave_list(f->enclaves, &infos, &n, NULL) < 0);
+        }
+        await_lock_wait(looker);
+        assert_int_equal(path_remove_tree(AT_FDCWD, folder, NULL), 0);
+        assert_int_equal(mkdir(folder, 0700), 0);
+        cleanup_fd int dirfd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_int_equal(file_lock(dirfd, "lock", &live, NULL), 0);
+        assert_int_equal(registry_publish(dirfd, &info, NULL), 0);
+        fd_close_p(&lock);
+        assert_int_equal(status_of(looker), 0);
+        assert_true(registry_entry_is_live(dirfd));
+}
+
+/* No file can be written meanwhile: the disk is full. */
+static void set_disk_full(bool full)
+{
+        const struct sigaction action = {.sa_handler = full ? SIG_IGN : SIG_DFL};
+        struct rlimit limit;
+
+        assert_int_equal(sigaction(SIGXFSZ, &action, NULL), 0);
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+        limit.rlim_cur = full ? 0 : limit.rlim_max;
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void test_entry_that_cannot_be_written_leaves_nothing(void **state)
+{
+        struct fixture *f = *state;
+        struct registry_entry entry = REGISTRY_ENTRY_NONE;
+        struct enclave_info info = sample();
+        struct error err = {0};
+        cleanup_free char *folder = string_printf("%s/enclaves/0", f->path);
+
+        set_disk_full(true);
+        int r = registry_reserve(f->enclaves, &info, true, NULL, NULL, &entry, &err);
+        set_disk_full(false);
+        assert_int_equal(r, -EFBIG);
+        assert_non_null(strstr(error_text(&err), folder));
+        assert_int_equal(entry.dirfd, -1);
+        assert_int_equal(access(folder, F_OK), -1);
+        entry = reserve(f, 0, 4);
+        info = sample();
+        info.cid = 4;
+        set_disk_full(true);
+        r = registry_retire(f->enclaves, 0, &info, view_of(NULL, 0), NULL);
+        set_disk_full(false);
+        assert_int_equal(r, -EFBIG);
+        assert_int_equal(access(folder, F_OK), -1);
+        registry_entry_done(&entry);
+}
+
+/* Its state can't be read, so that nobody knows that its id is in use. */
+static void test_entry_that_is_in_the_way_is_not_removed(void **state)
+{
+        struct fixture *f = *state;
+        struct registry_entry entry = reserve(f, 0, 4), none = REGISTRY_ENTRY_NONE;
+        struct enclave_info info = sample();
+
+        assert_int_equal(unlinkat(entry.dirfd, "state.json", 0), 0);
+        assert_int_equal(registry_reserve(f->enclaves, &info, true, NULL, NULL, &none, NULL), -EEXIST);
+        assert_true(registry_entry_is_live(entry.dirfd));
         registry_entry_done(&entry);
 }
 
@@ -217,11 +371,14 @@ static void test_record_stays_until_forgotten_or_its_id_is_used(void **state)
         info.cid = 4;
         info.state = ENCLAVE_EXITED;
         info.exit_status = 7;
+        snprintf(info.vsock_path, sizeof(info.vsock_path), "/gone");
         assert_int_equal(registry_retire(f->enclaves, 0, &info, view_of("boot", 4), NULL), 0);
         registry_entry_done(&entry);
         assert_int_equal(count_live(f), 0);
         assert_int_equal(enclave_find(f->enclaves, 0, &back, NULL), 0);
         assert_int_equal(back.exit_status, 7);
+        assert_int_equal(back.pid, 0);
+        assert_string_equal(back.vsock_path, "");
         assert_int_equal(registry_open_console(f->enclaves, 0, &fd, NULL), 0);
         assert_int_equal(read(fd, text, sizeof(text)), 4);
         fd_close_p(&fd);
@@ -304,6 +461,44 @@ static void test_folder_that_others_can_write_is_refused(void **state)
         assert_non_null(strstr(error_text(&err), "can be written by others"));
 }
 
+static void test_folder_of_another_user_is_refused(void **state)
+{
+        struct fixture *f = *state;
+        struct enclaves *enclaves = NULL;
+        struct error err = {0};
+
+        if (geteuid() != 0)
+                skip();
+        assert_int_equal(chown(f->path, 54321, 54321), 0);
+        assert_int_equal(enclaves_open(f->path, &enclaves, &err), -EPERM);
+        assert_non_null(strstr(error_text(&err), "belongs to user 54321, not to user 0"));
+}
+
+/* What clients are told fits as a whole, or there is no enclave. */
+static void test_path_of_the_vsock_fits_or_is_refused(void **state)
+{
+        enum { LONGEST = PATH_MAX - 1 - (sizeof("/enclaves/0/" REGISTRY_VSOCK_SOCKET) - 1) };
+        struct fixture *f = *state;
+        char path[LONGEST + 2];
+
+        for (size_t n = LONGEST; n <= LONGEST + 1; n++) {
+                struct registry_entry entry = REGISTRY_ENTRY_NONE;
+                struct enclave_info info = sample();
+                struct enclaves *enclaves = NULL;
+                memset(path, 'x', n);
+                for (size_t at = strlen(f->folder); at < n - 200; at += 200)
+                        path[at] = '/';
+                memcpy(path, f->folder, strlen(f->folder));
+                path[n] = '\0';
+                assert_int_equal(enclaves_open(path, &enclaves, NULL), 0);
+                assert_int_equal(registry_reserve(enclaves, &info, true, NULL, NULL, &entry, NULL),
+                                 n == LONGEST ? 0 : -ENAMETOOLONG);
+                assert_int_equal(strlen(info.vsock_path), n == LONGEST ? PATH_MAX - 1 : 0);
+                registry_entry_done(&entry);
+                enclaves_free(enclaves);
+        }
+}
+
 static void test_folder_that_cannot_be_used_is_named_in_full(void **state)
 {
         struct fixture *f = *state;
@@ -368,14 +563,6 @@ static int hang_up_once(const char *folder)
         if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1) < 0)
                 return 1;
         return close(accept(fd, NULL, NULL));
-}
-
-static int status_of(pid_t pid)
-{
-        int status = -1;
-
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 static void test_supervisor_that_does_not_listen_yet_is_waited_for(void **state)
@@ -473,7 +660,13 @@ int main(void)
                 REGISTRY_TEST(test_ids_and_cids_are_the_lowest_free_ones),
                 REGISTRY_TEST(test_cid_that_is_taken_is_refused_with_one_that_is_free),
                 REGISTRY_TEST(test_cid_that_others_have_is_passed_over),
+                REGISTRY_TEST(test_cids_are_not_tried_on_after_another_error),
                 REGISTRY_TEST(test_stale_entry_is_removed_and_remembered_as_failed),
+                REGISTRY_TEST(test_id_of_a_killed_supervisor_is_free_at_once),
+                REGISTRY_TEST(test_looks_at_once_do_not_take_each_other_for_a_supervisor),
+                REGISTRY_TEST(test_entry_that_replaced_a_dead_one_is_not_taken_for_it),
+                REGISTRY_TEST(test_entry_that_cannot_be_written_leaves_nothing),
+                REGISTRY_TEST(test_entry_that_is_in_the_way_is_not_removed),
                 REGISTRY_TEST(test_start_that_died_leaves_no_memory),
                 REGISTRY_TEST(test_entry_cut_off_before_its_state_was_written_is_cleaned),
                 REGISTRY_TEST(test_remains_of_killed_processes_are_cleaned),
@@ -481,6 +674,8 @@ int main(void)
                 REGISTRY_TEST(test_record_stays_until_forgotten_or_its_id_is_used),
                 REGISTRY_TEST(test_processes_that_start_at_once_get_different_ids_and_cids),
                 REGISTRY_TEST(test_folder_that_others_can_write_is_refused),
+                REGISTRY_TEST(test_folder_of_another_user_is_refused),
+                REGISTRY_TEST(test_path_of_the_vsock_fits_or_is_refused),
                 REGISTRY_TEST(test_folder_that_cannot_be_used_is_named_in_full),
                 REGISTRY_TEST(test_folder_whose_name_is_not_utf8_is_refused_with_the_way_out),
                 REGISTRY_TEST(test_supervisor_that_does_not_listen_yet_is_waited_for),
