@@ -24,10 +24,11 @@ const struct limits limits_none = {
 
 bool limits_are_none(const struct limits *l)
 {
+        /* A list of CPUs is a number of them as well. */
         uint32_t all = l->memory_mib & l->cpus & l->max_enclaves & l->user_memory_mib & l->user_cpus &
                        l->user_max_enclaves;
 
-        return all == UINT32_MAX && !l->has_list;
+        return all == UINT32_MAX;
 }
 
 /* A setting that is a number; cpu_list is the one that isn't. */
@@ -182,8 +183,6 @@ int limits_parse(struct view text, struct limits *ret_limits, struct error *err)
         struct limits limits = limits_none;
         int r;
 
-        if (text.n > LIMITS_FILE_MAX)
-                return error_set(err, -EBADMSG, "larger than %d bytes", LIMITS_FILE_MAX);
         if (view_has_nul(text))
                 return error_set(err, -EBADMSG, "holds a NUL: it is no text");
         for (unsigned number = 1; text.n > 0; number++) {
@@ -218,6 +217,8 @@ static int read_text(int dirfd, struct buf *text, struct error *err)
         if (st.st_mode & 022)
                 return error_set(err, -EPERM, "others than its owner can write it; chmod 0644 it");
         int r = file_read_fd(fd, LIMITS_FILE_MAX, text);
+        if (r == -EFBIG)
+                return error_set(err, -EBADMSG, "larger than %d bytes", LIMITS_FILE_MAX);
         return r < 0 ? error_set(err, r, "%s", strerror(-r)) : 0;
 }
 

@@ -218,6 +218,26 @@ static void memory_in_pieces_is_as_good(void **state)
         end_by_kill_9(&holders[3]);
 }
 
+/* The one who came last has the lowest part. */
+static void what_the_last_comer_has_is_given_to_nobody_else(void **state)
+{
+        struct holder holders[3];
+
+        (void)state;
+        configure("memory_mib = 400\n");
+        for (size_t i = 0; i < 3; i++)
+                holders[i] = hold(100, 1);
+        end_by_kill_9(&holders[0]);
+        holders[0] = hold(100, 1);
+        struct holder rest = hold(100, 1);
+        assert_int_equal(rest.result, 0);
+        struct holder more = hold(1, 1);
+        expect_refusal(&more, "1 MiB wanted and 0 MiB left");
+        end_by_kill_9(&rest);
+        for (size_t i = 0; i < 3; i++)
+                end_by_kill_9(&holders[i]);
+}
+
 static void listed_cpus_go_to_one_enclave_each(void **state)
 {
         cpu_set_t both;
@@ -272,6 +292,42 @@ static void each_user_has_a_limit_of_his_own(void **state)
         end_by_kill_9(&first);
         end_by_kill_9(&other);
         end_by_kill_9(&root);
+}
+
+static void each_user_has_so_many_cpus_and_enclaves(void **state)
+{
+        (void)state;
+        if (geteuid() != 0)
+                skip();
+        configure("user_cpus = 3\nuser_max_enclaves = 2\n");
+        struct holder first = hold_as(STRANGER, 1, 2), second = hold_as(STRANGER, 1, 2);
+        assert_int_equal(first.result, 0);
+        expect_refusal(&second, "gives 3 to each user (user_cpus): 2 wanted and 1 left");
+        second = hold_as(STRANGER, 1, 1);
+        assert_int_equal(second.result, 0);
+        struct holder third = hold_as(STRANGER, 1, 0);
+        expect_refusal(&third, "gives 2 to each user (user_max_enclaves): 1 wanted and 0 left");
+        end_by_kill_9(&first);
+        end_by_kill_9(&second);
+}
+
+/* As whom a process acts counts, not who began it. */
+static void user_is_the_effective_one(void **state)
+{
+        struct holder holders[2];
+
+        (void)state;
+        if (geteuid() != 0)
+                skip();
+        configure("user_memory_mib = 100\n");
+        for (size_t i = 0; i < 2; i++) {
+                assert_int_equal(seteuid(STRANGER), 0);
+                holders[i] = hold_as(STRANGER, 60, 1);
+                assert_int_equal(seteuid(0), 0);
+        }
+        assert_int_equal(holders[0].result, 0);
+        expect_refusal(&holders[1], "60 MiB wanted and 40 MiB left");
+        end_by_kill_9(&holders[0]);
 }
 
 static void configuration_that_is_not_understood_lets_nothing_start(void **state)
@@ -390,6 +446,16 @@ static void locks_of_strangers_refuse_nobody_where_nothing_is_limited(void **sta
         end_by_kill_9(&second);
 }
 
+static void lock_on_everything_counts_as_each_region(void **state)
+{
+        (void)state;
+        configure("cpus = 4\n");
+        struct holder all = lock_as_a_stranger(1, 0 /* to the end */);
+        struct holder holder = hold(1, 1);
+        expect_refusal(&holder, "1 wanted and 0 left; in use: 65536 CPUs by process 0 of user 0");
+        end_by_kill_9(&all);
+}
+
 static void strangers_do_not_choose_how_deep_the_stack_gets(void **state)
 {
         struct rlimit stack;
@@ -416,14 +482,18 @@ int main(void)
                 cmocka_unit_test(refusal_names_who_has_it_and_the_way_out),
                 cmocka_unit_test(last_of_the_pool_goes_to_one_of_many_at_once),
                 cmocka_unit_test(memory_in_pieces_is_as_good),
+                cmocka_unit_test(what_the_last_comer_has_is_given_to_nobody_else),
                 cmocka_unit_test(listed_cpus_go_to_one_enclave_each),
                 cmocka_unit_test(what_runs_counts_against_a_new_configuration),
                 cmocka_unit_test(each_user_has_a_limit_of_his_own),
+                cmocka_unit_test(each_user_has_so_many_cpus_and_enclaves),
+                cmocka_unit_test(user_is_the_effective_one),
                 cmocka_unit_test(configuration_that_is_not_understood_lets_nothing_start),
                 cmocka_unit_test(without_the_folder_there_is_no_pool),
                 cmocka_unit_test(pool_that_somebody_keeps_is_waited_for_and_told),
                 cmocka_unit_test(pool_without_limits_lets_start_who_keeps_it_or_not),
                 cmocka_unit_test(locks_of_strangers_refuse_nobody_where_nothing_is_limited),
+                cmocka_unit_test(lock_on_everything_counts_as_each_region),
                 cmocka_unit_test(strangers_do_not_choose_how_deep_the_stack_gets),
         };
 
