@@ -358,7 +358,8 @@ static int read_limit_file(struct cursor *c, void *into)
         struct service_limit_file limit = {.name = take_text(c)};
 
         limit.value = take_text(c);
-        if (limit.name && (!*limit.name || strchr(limit.name, '/') || strcmp(limit.name, "..") == 0))
+        if (limit.name && (!*limit.name || strchr(limit.name, '/') || strcmp(limit.name, ".") == 0 ||
+                           strcmp(limit.name, "..") == 0))
                 return -EBADMSG;
         return append(container->limits, container->n_limits, limit);
 }

@@ -41,7 +41,11 @@ static void test_oldest_bytes_go_and_a_note_says_how_many(void **state)
 
         (void)state;
         write_text(console, "0123456");
-        write_text(console, "789ab");
+        write_text(console, "7");
+        assert_copy(console, "01234567");
+        write_text(console, "8");
+        assert_copy(console, "[coffer: 1 bytes of console output were dropped here]\n12345678");
+        write_text(console, "9ab");
         assert_copy(console, "[coffer: 4 bytes of console output were dropped here]\n456789ab");
 }
 

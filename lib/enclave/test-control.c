@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "lib/enclave/control.h"
+#include "lib/enclave/state.h"
 
 #include <string.h>
 
@@ -114,6 +115,7 @@ static void test_requests_come_back_as_they_were(void **state)
                 assert_int_equal(control_decode_request(first_line(&b), &back, NULL), 0);
                 assert_int_equal(back.op, requests[i].op);
                 assert_int_equal(back.grace_ms, requests[i].grace_ms);
+                assert_int_equal(back.signal, requests[i].signal);
         }
 }
 
@@ -128,18 +130,23 @@ static void test_bad_requests_are_refused(void **state)
                                           "{\"op\":\"stop\",\"grace_ms\":-1}",
                                           "{\"op\":\"stop\",\"grace_ms\":86400001}",
                                           "{\"op\":\"stop\",\"grace_ms\":\"1\"}",
+                                          "{\"op\":\"signal\"}",
+                                          "{\"op\":\"signal\",\"signal\":0}",
+                                          "{\"op\":\"signal\",\"signal\":65}",
                                           "{\"op\":\"stop\",\"op\":\"wait\"}",
                                           "{\"op\":\"stop\"} {}"};
-        char large[CONTROL_REQUEST_MAX + 32];
+        char large[CONTROL_REQUEST_MAX];
         struct control_request request;
 
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
                 assert_int_equal(control_decode_request(view_of_string(bad[i]), &request, NULL), -EBADMSG);
+        /* With its newline it is too long by one. */
         memset(large, ' ', sizeof(large));
-        large[0] = '{';
-        large[sizeof(large) - 1] = '}';
-        assert_int_equal(control_decode_request(view_of(large, sizeof(large)), &request, NULL), -EBADMSG);
+        memcpy(large, "{\"op\":\"stop\"}", 13);
+        assert_int_equal(control_decode_request(view_of(large, CONTROL_REQUEST_MAX - 1), &request, NULL), 0);
+        assert_int_equal(control_decode_request(view_of(large, CONTROL_REQUEST_MAX), &request, NULL),
+                         -EBADMSG);
 }
 
 static void test_events_are_told_from_the_reply(void **state)
@@ -162,17 +169,87 @@ static void test_events_are_told_from_the_reply(void **state)
         assert_false(event.reply.has_info);
 }
 
+/* A reply in which this field of its enclave's, or else its own, has another value. */
+static int decode_with(const char *enclave_field, const char *reply_field, json_t *value, struct error *err)
+{
+        const struct control_reply reply = {.has_info = true, .info = sample()};
+        cleanup_buf struct buf b = buf_with_max(CONTROL_LINE_MAX);
+        cleanup_json json_t *json = NULL;
+        struct control_reply back;
+
+        assert_int_equal(control_append_reply(&reply, &b), 0);
+        assert_int_equal(state_parse_object(first_line(&b), &json, NULL), 0);
+        json_t *object = enclave_field ? json_object_get(json, "enclave") : json;
+        assert_int_equal(json_object_set_new(object, enclave_field ? enclave_field : reply_field, value), 0);
+        b.n = 0;
+        assert_int_equal(state_append_line(json, &b), 0);
+        return control_decode_reply(first_line(&b), &back, err);
+}
+
 static void test_reply_with_a_wrong_enclave_names_the_field(void **state)
 {
-        struct control_reply reply = {.has_info = true, .info = sample()}, back;
-        cleanup_buf struct buf b = buf_with_max(CONTROL_LINE_MAX);
-        struct error err = {0};
+        static const struct {
+                const char *field;
+                json_int_t good, bad;
+        } numbers[] = {
+                {"id", UINT32_MAX, UINT32_MAX + INT64_C(1)},
+                {"pid", 0, -1},
+                {"pid", INT32_MAX, INT32_MAX + INT64_C(1)},
+                {"cid", 4, 3},
+                {"cid", UINT32_MAX - 1, UINT32_MAX},
+                {"cpus", 1, 0},
+                {"mem_mib", 1, 0},
+                {"exit_status", 255, 256},
+                {"exit_status", ENCLAVE_EXIT_UNKNOWN, ENCLAVE_EXIT_UNKNOWN - 1},
+                {"signal", 127, 128},
+        };
 
         (void)state;
-        reply.info.cid = 3;
-        assert_int_equal(control_append_reply(&reply, &b), 0);
-        assert_int_equal(control_decode_reply(first_line(&b), &back, &err), -EBADMSG);
-        assert_non_null(strstr(error_text(&err), "\"cid\""));
+        for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+                struct error err = {0};
+                assert_int_equal(decode_with(numbers[i].field, NULL, json_integer(numbers[i].good), NULL), 0);
+                assert_int_equal(decode_with(numbers[i].field, NULL, json_integer(numbers[i].bad), &err),
+                                 -EBADMSG);
+                assert_non_null(strstr(error_text(&err), numbers[i].field));
+        }
+        assert_int_equal(decode_with("state", NULL, json_string("on fire"), NULL), -EBADMSG);
+        assert_int_equal(decode_with("has_pcr8", NULL, json_integer(1), NULL), -EBADMSG);
+}
+
+static json_t *letters(size_t n)
+{
+        cleanup_free char *text = malloc(n + 1);
+
+        assert_non_null(text);
+        memset(text, 'x', n);
+        text[n] = '\0';
+        return json_string(text);
+}
+
+static json_t *ports(size_t n, json_int_t port)
+{
+        json_t *array = json_array();
+
+        for (size_t i = 0; i < n; i++)
+                assert_int_equal(json_array_append_new(array, json_integer(port)), 0);
+        return array;
+}
+
+static void test_texts_and_lists_of_a_reply_fit_or_are_refused(void **state)
+{
+        (void)state;
+        assert_int_equal(decode_with("name", NULL, letters(ENCLAVE_NAME_MAX - 1), NULL), 0);
+        assert_int_equal(decode_with("name", NULL, letters(ENCLAVE_NAME_MAX), NULL), -EBADMSG);
+        assert_int_equal(decode_with(NULL, "text", letters(ERROR_TEXT_MAX - 1), NULL), 0);
+        assert_int_equal(decode_with(NULL, "text", letters(ERROR_TEXT_MAX), NULL), -EBADMSG);
+        assert_int_equal(decode_with("pcr0", NULL, letters(2 * ENCLAVE_PCR_SIZE), NULL), -EBADMSG);
+        assert_int_equal(decode_with("ports", NULL, ports(ENCLAVE_PORTS_MAX, 1), NULL), 0);
+        assert_int_equal(decode_with("ports", NULL, ports(ENCLAVE_PORTS_MAX + 1, 1), NULL), -EBADMSG);
+        assert_int_equal(decode_with("ports", NULL, ports(1, 0), NULL), -EBADMSG);
+        assert_int_equal(decode_with("ports", NULL, ports(1, 65536), NULL), -EBADMSG);
+        assert_int_equal(decode_with(NULL, "code", json_integer(-4095), NULL), 0);
+        assert_int_equal(decode_with(NULL, "code", json_integer(-4096), NULL), -EBADMSG);
+        assert_int_equal(decode_with(NULL, "code", json_integer(1), NULL), -EBADMSG);
 }
 
 int main(void)
@@ -184,6 +261,7 @@ int main(void)
                 cmocka_unit_test(test_bad_requests_are_refused),
                 cmocka_unit_test(test_events_are_told_from_the_reply),
                 cmocka_unit_test(test_reply_with_a_wrong_enclave_names_the_field),
+                cmocka_unit_test(test_texts_and_lists_of_a_reply_fit_or_are_refused),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,6 +144,47 @@ static void test_what_cannot_be_held_is_refused(void **state)
         config.stop_signal = 9;
         config.uid = UINT32_MAX;
         assert_int_equal(guest_config_encode(&config, &b, NULL), -EINVAL);
+        config.uid = 0;
+        config.gid = UINT32_MAX;
+        assert_int_equal(guest_config_encode(&config, &b, NULL), -EINVAL);
+}
+
+static void test_limits_can_be_reached_and_not_passed(void **state)
+{
+        cleanup_guest_config struct guest_config config = {0};
+        char name[GUEST_CONFIG_HOSTNAME_MAX + 2] = {0};
+        struct error err = {0};
+
+        (void)state;
+        guest_config_init(&config);
+        for (size_t i = 0; i < GUEST_CONFIG_STRINGS_MAX; i++)
+                assert_int_equal(guest_config_add_arg(&config, "", NULL), 0);
+        assert_int_equal(guest_config_add_arg(&config, "", &err), -E2BIG);
+        assert_string_equal(error_text(&err), "more than 65536 arguments");
+        assert_int_equal(guest_config_add_env(&config, "A=", NULL), 0);
+        for (size_t i = 1; i <= GUEST_CONFIG_NUMBERS_MAX; i++) {
+                assert_int_equal(guest_config_add_group(&config, 7, NULL), 0);
+                assert_int_equal(guest_config_add_port(&config, (uint16_t)i, NULL), 0);
+        }
+        assert_int_equal(guest_config_add_group(&config, 7, NULL), -E2BIG);
+        assert_int_equal(guest_config_add_port(&config, 2000, NULL), -E2BIG);
+        assert_int_equal(guest_config_add_port(&config, 1, NULL), 0); /* is there already */
+        memset(name, 'x', GUEST_CONFIG_HOSTNAME_MAX);
+        assert_int_equal(guest_config_set_hostname(&config, name, NULL), 0);
+        name[GUEST_CONFIG_HOSTNAME_MAX] = 'x';
+        assert_int_equal(guest_config_set_hostname(&config, name, NULL), -EINVAL);
+}
+
+static void test_too_large_a_file_is_refused_unread(void **state)
+{
+        cleanup_free char *file = calloc(1, GUEST_CONFIG_MAX + 1);
+        struct guest_config config;
+        struct error err = {0};
+
+        (void)state;
+        assert_non_null(file);
+        assert_int_equal(guest_config_decode(view_of(file, GUEST_CONFIG_MAX + 1), &config, &err), -EBADMSG);
+        assert_string_equal(error_text(&err), "larger than 2097152 bytes");
 }
 
 static void test_too_large_in_sum(void **state)
@@ -218,6 +259,8 @@ int main(void)
                 cmocka_unit_test(test_defaults_are_written_out),
                 cmocka_unit_test(test_many_strings),
                 cmocka_unit_test(test_what_cannot_be_held_is_refused),
+                cmocka_unit_test(test_limits_can_be_reached_and_not_passed),
+                cmocka_unit_test(test_too_large_a_file_is_refused_unread),
                 cmocka_unit_test(test_too_large_in_sum),
                 cmocka_unit_test(test_bad_inputs),
         };

@@ -106,6 +106,11 @@ static void test_bad_frames(void **state)
                 BAD("\x81\x00\x00\x00\x04\x00\x00\x00\x00", "SIGNAL holds a value out of range"),
                 BAD("\x81\x00\x00\x00\x04\x00\x00\x00\x41", "SIGNAL holds a value out of range"),
                 BAD("\x04\x00\x00\x00\x05\x00\x00\x00\x0b\x02", "SIGNALED holds a value out of range"),
+                BAD("\x04\x00\x00\x00\x05\x00\x00\x00\x41\x00", "SIGNALED holds a value out of range"),
+                BAD("\x04\x00\x00\x00\x05\x00\x00\x00\x00\x00", "SIGNALED holds a value out of range"),
+                BAD("\x02\x00\x00\x00\x04\x80\x00\x00\x00", "STARTED holds a value out of range"),
+                BAD("\x02\x00\x00\x00\x04\x00\x00\x00\x00", "STARTED holds a value out of range"),
+                BAD("\x01\x00\x00\x00\x04\x00\x00\x00\x00", "HELLO holds a value out of range"),
                 BAD("\x05\x00\x00\x00\x08\x00\x00\x00\x02\x00\x09\x00\x00",
                     "FAILED has a payload of 8 bytes, which is not its size"),
         };

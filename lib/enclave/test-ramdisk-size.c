@@ -87,6 +87,18 @@ static void test_archive_counts_whole_pages_and_its_entries_in_any_pieces(void *
                 assert_int_equal(count(buf_view(&b), steps[i]), 3 * RAMDISK_PAGE + 3 * RAMDISK_ENTRY_COST);
 }
 
+/* Whatever an entry is filled up with belongs to no header. */
+static void test_padding_that_is_not_zero_is_skipped(void **state)
+{
+        cleanup_buf struct buf b = buf_with_max(MIB);
+
+        (void)state;
+        add_entry(&b, "a", 1);
+        memset(b.p + b.n - 3, 'x', 3);
+        add_entry(&b, "TRAILER!!!", 0);
+        assert_int_equal(count(buf_view(&b), 7), RAMDISK_PAGE + 2 * RAMDISK_ENTRY_COST);
+}
+
 static void test_archive_behind_an_archive_counts_too(void **state)
 {
         cleanup_buf struct buf b = buf_with_max(MIB);
@@ -160,6 +172,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_name_is_seen_in_any_pieces_and_no_name_like_it),
                 cmocka_unit_test(test_archive_counts_whole_pages_and_its_entries_in_any_pieces),
+                cmocka_unit_test(test_padding_that_is_not_zero_is_skipped),
                 cmocka_unit_test(test_archive_behind_an_archive_counts_too),
                 cmocka_unit_test(test_compressed_ramdisk_counts_several_times_its_size),
                 cmocka_unit_test(test_header_with_a_huge_size_is_no_trap),

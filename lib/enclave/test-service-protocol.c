@@ -91,6 +91,29 @@ static void test_what_no_side_may_send_ends_the_conversation(void **state)
         assert_bad_from(SERVICE_GUEST, "\x05\0\0\0\x01\0\0\0\x05\0\0\0\0x");       /* a text without end */
 }
 
+static void assert_failure_of(size_t stage, size_t path, int expected)
+{
+        cleanup_buf struct buf b = buf_with_max(SERVICE_REPLY_MAX);
+        struct service_frame got;
+        size_t used;
+
+        buf_append_byte(&b, SERVICE_FAILED);
+        buf_append_be32(&b, 0);
+        buf_append_be32(&b, (uint32_t)(4 + stage + 1 + path + 1));
+        buf_append_be32(&b, 13);
+        for (size_t i = 0; i < stage + path + 2; i++)
+                buf_append_byte(&b, i == stage || i == stage + path + 1 ? 0 : 'x');
+        assert_int_equal(service_frame_decode(buf_view(&b), SERVICE_GUEST, &got, &used, NULL), expected);
+}
+
+static void test_texts_of_a_failure_have_their_longest(void **state)
+{
+        (void)state;
+        assert_failure_of(SERVICE_STAGE_MAX, SERVICE_PATH_MAX, 1);
+        assert_failure_of(SERVICE_STAGE_MAX + 1, 0, -EBADMSG);
+        assert_failure_of(0, SERVICE_PATH_MAX + 1, -EBADMSG);
+}
+
 static void test_failures_are_printable(void **state)
 {
         cleanup_buf struct buf b = buf_with_max(8192);
@@ -224,6 +247,8 @@ static void test_bad_records_of_a_container_are_refused(void **state)
                 {(const uint8_t *)"\x09\0\0\0\x07../x\0y\0", 12},        /* out of the group */
                 {(const uint8_t *)"\x09\0\0\0\x05..\0y\0", 10},          /* likewise */
                 {(const uint8_t *)"\x09\0\0\0\x03\0y\0", 8},             /* no name */
+                {(const uint8_t *)"\x09\0\0\0\x04.\0y\0", 9},            /* the group itself */
+                {(const uint8_t *)"\x08\0\0\0\x07\0\0\x10\0/x\0", 12},   /* a mode of 010000 */
                 {(const uint8_t *)"\x0a\0\0\0\0", 5},                    /* no instruction */
                 {(const uint8_t *)"\x0a\0\0\0\x07\x95\0\0\0\0\0\0", 12}, /* part of one */
         };
@@ -257,6 +282,10 @@ static void test_bad_records_are_refused(void **state)
         BAD("\x01\0\0\0\x02x\0\x03\0\0\0\x02.\0");             /* a relative folder */
         BAD("\x01\0\0\0\x02x\0\x03\0\0\0\x02/\0\x7f\0\0\0\0"); /* an unknown tag */
         BAD("\x01\0\0\0\x02x\0\x03\0\0\0\x02/\0\x04\0\0\0\x08\xff\xff\xff\xff\0\0\0\0"); /* no user */
+        BAD("\x01\0\0\0\x02x\0\x03\0\0\0\x02/\0\x04\0\0\0\x08\0\0\0\0\xff\xff\xff\xff"); /* no group */
+        BAD("\x01\0\0\0\x02x\0\x03\0\0\0\x02/\0\x05\0\0\0\x04\xff\xff\xff\xff");         /* likewise */
+        BAD("\x01\0\0\0\x02x\0\x03\0\0\0\x02/\0\x07\0\0\0\x14\0\0\0\x10"
+            "\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1");                            /* a limit that there isn't */
         BAD("\x01\0\0\0\x02x\0\x03\0\0\0\x02/\0\x06\0\0\0\x04\0\0\x02\0");  /* a umask of 01000 */
         BAD("\x01\0\0\0\x02x\0\x03\0\0\0\x02/\0\x0c\0\0\0\x07\0\0\0\0abc"); /* part of an instruction */
         BAD("\x01\xff\xff\xff\xff");                                        /* beyond the end */
@@ -276,6 +305,25 @@ static void test_what_is_too_much_is_refused_with_its_limit(void **state)
         assert_int_equal(service_process_add_arg(&process, big), 0);
         assert_int_equal(service_process_encode(&process, &b, &err), -E2BIG);
         assert_non_null(strstr(error_text(&err), "4194304 bytes"));
+        assert_int_equal(service_process_decode(view_of(big, SERVICE_SPEC_MAX + 1), &process, &err),
+                         -EBADMSG);
+        assert_string_equal(error_text(&err), "larger than 4194304 bytes");
+}
+
+static void test_device_filter_has_its_longest(void **state)
+{
+        cleanup_free uint8_t *program = calloc(1, SERVICE_DEVICE_FILTER_MAX + 8);
+
+        (void)state;
+        assert_non_null(program);
+        for (size_t more = 0; more <= 8; more += 8) {
+                const struct service_container container = {
+                        .device_filter = view_of(program, SERVICE_DEVICE_FILTER_MAX + more)};
+                cleanup_service_container struct service_container got = {0};
+                cleanup_buf struct buf b = buf_with_max(SERVICE_SPEC_MAX);
+                assert_int_equal(service_container_encode(&container, &b, NULL), 0);
+                assert_int_equal(service_container_decode(buf_view(&b), &got, NULL), more ? -EBADMSG : 0);
+        }
 }
 
 int main(void)
@@ -283,12 +331,14 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_frames_are_as_documented),
                 cmocka_unit_test(test_what_no_side_may_send_ends_the_conversation),
+                cmocka_unit_test(test_texts_of_a_failure_have_their_longest),
                 cmocka_unit_test(test_failures_are_printable),
                 cmocka_unit_test(test_a_process_comes_back),
                 cmocka_unit_test(test_bad_records_of_a_container_are_refused),
                 cmocka_unit_test(test_a_container_comes_back),
                 cmocka_unit_test(test_bad_records_are_refused),
                 cmocka_unit_test(test_what_is_too_much_is_refused_with_its_limit),
+                cmocka_unit_test(test_device_filter_has_its_longest),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

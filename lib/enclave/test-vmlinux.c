@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-enum { SETUP = 5 * 512, ELF_SIZE = 3000, NOTE_AT = 1024, SIZE_AT_END = 4 };
+enum { SETUP = 5 * 512, ELF_SIZE = 72 * 1024, NOTE_AT = 1024, SIZE_AT_END = 4 };
 
 /* An ELF file with nothing in it but a note of Xen's, of this type. */
 static void make_elf(uint8_t elf[ELF_SIZE], uint32_t note_type)
@@ -58,7 +58,7 @@ static void put_le32(struct buf *b, size_t at, uint32_t value)
 static void make_image(struct buf *b, const uint8_t elf[ELF_SIZE])
 {
         static const uint8_t setup[SETUP];
-        char block[2 * ELF_SIZE];
+        static char block[2 * ELF_SIZE];
 
         assert_int_equal(buf_append(b, setup, sizeof(setup)), 0);
         b->p[0x1f1] = SETUP / 512 - 1;
@@ -88,7 +88,7 @@ static int unpack(const struct buf *image, int *ret_fd)
 }
 
 #define GOOD_IMAGE(name)                                                                                     \
-        uint8_t elf[ELF_SIZE];                                                                               \
+        static uint8_t elf[ELF_SIZE];                                                                        \
         cleanup_buf struct buf name = buf_with_max((size_t)64 * 1024);                                       \
         cleanup_fd int fd = -1;                                                                              \
         make_elf(elf, 18);                                                                                   \
@@ -157,6 +157,81 @@ static void test_damage_is_told(void **state)
         }
 }
 
+static off_t size_of(int fd)
+{
+        struct stat st;
+
+        assert_int_equal(fstat(fd, &st), 0);
+        return st.st_size;
+}
+
+static void test_no_more_comes_out_than_is_said(void **state)
+{
+        GOOD_IMAGE(image);
+
+        (void)state;
+        put_le32(&image, image.n - SIZE_AT_END, ELF_SIZE - 1);
+        assert_int_equal(unpack(&image, &fd), -EBADMSG);
+        assert_true(size_of(fd) < ELF_SIZE);
+}
+
+/* 264 MiB of zeros in little more than one. */
+static void test_kernel_that_would_fill_the_disk_is_refused(void **state)
+{
+        enum { BLOCK = 8 * 1024 * 1024, BLOCKS = 33 };
+        GOOD_IMAGE(small);
+        cleanup_free char *zeros = calloc(1, BLOCK), *block = malloc(LZ4_COMPRESSBOUND(BLOCK));
+        cleanup_buf struct buf image = buf_with_max((size_t)4 * 1024 * 1024);
+
+        (void)state;
+        assert_true(zeros && block);
+        int n = LZ4_compress_default(zeros, block, BLOCK, LZ4_COMPRESSBOUND(BLOCK));
+        assert_true(n > 0);
+        assert_int_equal(buf_append(&image, small.p, SETUP + 4), 0);
+        for (int i = 0; i < BLOCKS; i++) {
+                add_le32(&image, (uint32_t)n);
+                assert_int_equal(buf_append(&image, block, (size_t)n), 0);
+        }
+        add_le32(&image, (uint32_t)BLOCK * BLOCKS);
+        put_le32(&image, 0x24c, (uint32_t)(image.n - SETUP));
+        assert_int_equal(unpack(&image, &fd), -EBADMSG);
+        assert_int_equal(size_of(fd), 0);
+}
+
+/* What the unpacked kernel's ELF header says, and its only note's size. */
+static int unpack_with(uint16_t headers, uint64_t note_size)
+{
+        static uint8_t elf[ELF_SIZE];
+        cleanup_buf struct buf image = buf_with_max((size_t)64 * 1024);
+        cleanup_fd int fd = -1;
+
+        make_elf(elf, 18);
+        memcpy(elf + offsetof(Elf64_Ehdr, e_phnum), &headers, sizeof(headers));
+        memcpy(elf + sizeof(Elf64_Ehdr) + offsetof(Elf64_Phdr, p_filesz), &note_size, sizeof(note_size));
+        make_image(&image, elf);
+        return unpack(&image, &fd);
+}
+
+static void test_tables_of_the_kernel_have_their_longest(void **state)
+{
+        (void)state;
+        assert_int_equal(unpack_with(1, 64 * 1024), 0);
+        assert_int_equal(unpack_with(1, 64 * 1024 + 1), -EOPNOTSUPP);
+        assert_int_equal(unpack_with(1, UINT64_MAX), -EOPNOTSUPP);
+        assert_int_equal(unpack_with(64, 24), 0);
+        assert_int_equal(unpack_with(65, 24), -EOPNOTSUPP);
+        assert_int_equal(unpack_with(0, 24), -EOPNOTSUPP);
+}
+
+static void test_setup_of_no_sectors_has_four(void **state)
+{
+        GOOD_IMAGE(image);
+
+        (void)state;
+        image.p[0x1f1] = 0;
+        assert_int_equal(unpack(&image, &fd), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -164,6 +239,10 @@ int main(void)
                 cmocka_unit_test(test_kernel_without_an_entry_is_left_packed),
                 cmocka_unit_test(test_other_compressions_and_files_are_left_alone),
                 cmocka_unit_test(test_damage_is_told),
+                cmocka_unit_test(test_no_more_comes_out_than_is_said),
+                cmocka_unit_test(test_kernel_that_would_fill_the_disk_is_refused),
+                cmocka_unit_test(test_tables_of_the_kernel_have_their_longest),
+                cmocka_unit_test(test_setup_of_no_sectors_has_four),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
