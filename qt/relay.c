@@ -141,7 +141,8 @@ static void move_bytes(struct side *in, struct side *out)
                 if (n > 0 && (size_t)n < sizeof(chunk) && in->source)
                         return; /* that was all; the loop tells of more */
         }
-        if (in->read_done && !in->cut && out->pending.n == 0 && !out->write_done) {
+        /* Nothing is pending: an end is read behind a flush only, and otherwise `out` takes no more. */
+        if (in->read_done && !in->cut && !out->write_done) {
                 shutdown(out->fd, SHUT_WR);
                 out->write_done = true;
         }

@@ -52,6 +52,20 @@ static void anything_else_is_refused_with_an_example(void **state)
         }
 }
 
+static void host_has_its_longest_name(void **state)
+{
+        char text[FORWARD_HOST_MAX + sizeof(":1:2")];
+        struct forward_spec spec;
+
+        (void)state;
+        memset(text, 'h', sizeof(text));
+        memcpy(text + FORWARD_HOST_MAX - 1, ":1:2", sizeof(":1:2"));
+        assert_int_equal(forward_spec_parse(text, &spec, NULL), 0);
+        assert_int_equal(strlen(spec.host), FORWARD_HOST_MAX - 1);
+        memcpy(text + FORWARD_HOST_MAX - 1, "h:1:2", sizeof("h:1:2"));
+        assert_int_equal(forward_spec_parse(text, &spec, NULL), -EINVAL);
+}
+
 /* A relay between two pairs of sockets; the test holds the outer ends. */
 struct fixture {
         struct loop *loop;
@@ -252,9 +266,23 @@ static void a_cut_stream_stays_a_cut_stream(void **state)
         fd_close_p(&f->left);
         assert_int_equal(turn(f), 0);
         assert_int_equal(f->ended, 1);
-        while (recv(f->right, &byte, 1, 0) > 0)
+        ssize_t n;
+        while ((n = recv(f->right, &byte, 1, 0)) > 0)
                 ;
+        assert_int_equal(n, -1);
         assert_int_equal(errno, ECONNRESET);
+}
+
+static void a_side_that_reads_no_more_still_sends(void **state)
+{
+        struct fixture *f = *state;
+
+        assert_int_equal(shutdown(f->right, SHUT_RD), 0);
+        assert_int_equal(send(f->left, "lost", 4, 0), 4);
+        assert_int_equal(turn(f), 1);
+        assert_int_equal(send(f->right, "rr", 2, 0), 2);
+        expect_bytes(f, f->left, 2, 'r');
+        assert_int_equal(f->ended, 0);
 }
 
 /* As a server does that answers "too large" and reads no further: its answer has to arrive. */
@@ -278,12 +306,14 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(ports_are_read_as_people_type_them),
                 cmocka_unit_test(anything_else_is_refused_with_an_example),
+                cmocka_unit_test(host_has_its_longest_name),
                 cmocka_unit_test_setup_teardown(half_close_is_passed_on_and_the_other_direction_lives, setup,
                                                 teardown),
                 cmocka_unit_test_setup_teardown(a_side_that_does_not_read_stops_the_other_and_loses_nothing,
                                                 setup, teardown),
                 cmocka_unit_test_setup_teardown(what_was_sent_before_a_close_arrives, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_peer_that_vanished_ends_the_relay, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_side_that_reads_no_more_still_sends, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_cut_stream_stays_a_cut_stream, setup_tcp, teardown),
                 cmocka_unit_test_setup_teardown(a_close_with_something_unread_is_an_orderly_end,
                                                 setup_unix_to_tcp, teardown),
