@@ -21,10 +21,11 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MANY = 64, PATIENCE_MS = 20000 };
+enum { MANY = 64, PATIENCE_MS = 20000, STRANGER = 54321 };
 
 struct fixture {
         char folder[64];
@@ -108,7 +109,7 @@ static int dial(struct fixture *f)
 
 static int ask(struct fixture *f, enum control_op op)
 {
-        const struct control_request request = {.op = op};
+        const struct control_request request = {.op = op, .signal = 15};
         cleanup_buf struct buf line = buf_with_max(CONTROL_REQUEST_MAX);
         int fd = dial(f);
 
@@ -157,6 +158,82 @@ static void test_who_says_nothing_gives_way_to_who_comes(void **state)
         assert_int_equal(answer_to(f->fds[0]), -ETIMEDOUT);
 }
 
+static void test_request_without_an_end_is_refused_at_its_limit(void **state)
+{
+        struct fixture *f = *state;
+        char line[CONTROL_REQUEST_MAX];
+
+        memset(line, ' ', sizeof(line));
+        f->fds[0] = dial(f);
+        assert_int_equal(fd_write_full(f->fds[0], line, sizeof(line)), 0);
+        assert_int_equal(answer_to(f->fds[0]), -EBADMSG);
+        cleanup_fd int stopper = ask(f, CONTROL_STOP);
+        assert_int_equal(answer_to(stopper), 0);
+}
+
+static void test_request_for_leashes_is_refused(void **state)
+{
+        struct fixture *f = *state;
+
+        f->fds[0] = ask(f, CONTROL_SIGNAL);
+        assert_int_equal(answer_to(f->fds[0]), -EBADMSG);
+        cleanup_fd int stopper = ask(f, CONTROL_STOP);
+        assert_int_equal(answer_to(stopper), 0);
+}
+
+static void test_what_stands_behind_a_request_is_nothing(void **state)
+{
+        struct fixture *f = *state;
+        char nonsense[3 * CONTROL_REQUEST_MAX];
+
+        f->fds[0] = ask(f, CONTROL_WAIT);
+        /* The answer to a later client says that the earlier one was heard. */
+        f->fds[1] = ask(f, CONTROL_SIGNAL);
+        assert_int_equal(answer_to(f->fds[1]), -EBADMSG);
+        memset(nonsense, 'x', sizeof(nonsense));
+        assert_int_equal(fd_write_full(f->fds[0], nonsense, sizeof(nonsense)), 0);
+        f->fds[2] = ask(f, CONTROL_SIGNAL);
+        assert_int_equal(answer_to(f->fds[2]), -EBADMSG);
+        cleanup_fd int stopper = ask(f, CONTROL_STOP);
+        assert_int_equal(answer_to(stopper), 0);
+        assert_int_equal(answer_to(f->fds[0]), 0);
+}
+
+/* 0 where it was hung up on without a word. */
+static int ask_as_a_stranger(struct fixture *f)
+{
+        static const char stop[] = "{\"op\":\"stop\"}\n";
+        int fd = -1;
+        char byte;
+
+        if (setresgid(STRANGER, STRANGER, STRANGER) < 0 || setresuid(STRANGER, STRANGER, STRANGER) < 0 ||
+            unix_socket_connect_wait(f->dirfd, CONTROL_SOCKET, PATIENCE_MS, &fd, NULL) < 0)
+                return 1;
+        (void)!write(fd, stop, sizeof(stop) - 1);
+        ssize_t n = read(fd, &byte, 1);
+        return n == 0 || (n < 0 && errno == ECONNRESET) ? 0 : 2;
+}
+
+/* Even where the modes let him in. */
+static void test_another_user_is_hung_up_on(void **state)
+{
+        struct fixture *f = *state;
+        int status = -1;
+
+        if (geteuid() == 0) {
+                assert_int_equal(fchmod(f->dirfd, 0755), 0);
+                assert_int_equal(fchmodat(f->dirfd, CONTROL_SOCKET, 0666, 0), 0);
+                pid_t pid = fork();
+                assert_true(pid >= 0);
+                if (pid == 0)
+                        _exit(ask_as_a_stranger(f));
+                assert_int_equal(waitpid(pid, &status, 0), pid);
+                assert_int_equal(status, 0);
+        }
+        cleanup_fd int stopper = ask(f, CONTROL_STOP);
+        assert_int_equal(answer_to(stopper), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -164,6 +241,12 @@ int main(void)
                                                 tear_down),
                 cmocka_unit_test_setup_teardown(test_who_says_nothing_gives_way_to_who_comes, set_up,
                                                 tear_down),
+                cmocka_unit_test_setup_teardown(test_request_without_an_end_is_refused_at_its_limit, set_up,
+                                                tear_down),
+                cmocka_unit_test_setup_teardown(test_request_for_leashes_is_refused, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_what_stands_behind_a_request_is_nothing, set_up,
+                                                tear_down),
+                cmocka_unit_test_setup_teardown(test_another_user_is_hung_up_on, set_up, tear_down),
         };
         struct sigaction ignore = {.sa_handler = SIG_IGN};
         (void)sigaction(SIGPIPE, &ignore, NULL);

@@ -27,6 +27,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -168,8 +169,10 @@ static void make_pair(int pair[2])
 
 static void run_child(const struct supervisor_parts *parts, int init_fd, int heartbeat_fd)
 {
+        const struct sigaction ignore = {.sa_handler = SIG_IGN};
         struct supervisor *supervisor = NULL;
 
+        (void)sigaction(SIGXFSZ, &ignore, NULL);
         if (supervisor_new(parts, &supervisor) < 0)
                 _exit(1);
         struct guest *guest = supervisor_guest(supervisor);
@@ -311,6 +314,18 @@ static void say(struct fixture *f, struct guest_message message)
 
         assert_int_equal(guest_message_encode(&message, &b), 0);
         assert_int_equal(fd_write_full(f->init_fd, b.p, b.n), 0);
+}
+
+/* What init is told, in a frame with this many bytes of payload. */
+static struct guest_message next_message(struct fixture *f, size_t payload)
+{
+        uint8_t frame[GUEST_HEADER_SIZE + 4];
+        struct guest_message message;
+        size_t n = GUEST_HEADER_SIZE + payload, used;
+
+        assert_int_equal(fd_read_full(f->init_fd, frame, n), 0);
+        assert_int_equal(guest_message_decode(view_of(frame, n), &message, &used, NULL), 1);
+        return message;
 }
 
 static void say_started(struct fixture *f)
@@ -475,21 +490,31 @@ static void test_exec_that_fails_is_the_starters_error_and_leaves_nothing(void *
         finish(f);
 }
 
+static void test_workload_whose_state_cannot_be_written_has_not_started(void **state)
+{
+        struct fixture *f = start(false, PATIENCE_MS);
+        const struct rlimit full = {.rlim_cur = 0, .rlim_max = RLIM_INFINITY};
+
+        (void)state;
+        assert_int_equal(prlimit(f->pid, RLIMIT_FSIZE, &full, NULL), 0);
+        say_started(f);
+        expect_done(f, DONE_KILL);
+        struct control_reply reply = starters_answer(f);
+        assert_int_equal(reply.code, -EIO);
+        assert_non_null(strstr(reply.text, "/enclaves/0: state.json: File too large"));
+        finish(f);
+}
+
 static void test_entry_that_somebody_deletes_stops_the_enclave(void **state)
 {
         struct fixture *f = start(false, PATIENCE_MS);
         cleanup_free char *path = string_printf("%s/enclaves/0/" CONTROL_SOCKET, registry_path(f->enclaves));
-        uint8_t frame[GUEST_HEADER_SIZE];
-        struct guest_message message;
-        size_t used;
 
         (void)state;
         say_started(f);
         assert_int_equal(starters_answer(f).code, 0);
         assert_int_equal(unlink(path), 0);
-        assert_int_equal(fd_read_full(f->init_fd, frame, sizeof(frame)), 0);
-        assert_int_equal(guest_message_decode(view_of(frame, sizeof(frame)), &message, &used, NULL), 1);
-        assert_int_equal(message.type, PARENT_SHUTDOWN);
+        assert_int_equal(next_message(f, 0).type, PARENT_SHUTDOWN);
         say(f, (struct guest_message){.type = GUEST_EXITED, .status = 0});
         expect_hang_up(f);
         order(f, DO_POWER_OFF);
@@ -499,39 +524,36 @@ static void test_entry_that_somebody_deletes_stops_the_enclave(void **state)
 static void test_stop_asks_the_workload_first_and_leaves_no_record(void **state)
 {
         struct fixture *f = start(false, PATIENCE_MS);
-        struct guest_message message;
-        uint8_t frame[GUEST_HEADER_SIZE];
-        size_t used;
+        struct enclave_info info;
 
         (void)state;
         say_started(f);
         assert_int_equal(starters_answer(f).code, 0);
         pid_t client = in_background(f, stop_politely);
-        assert_int_equal(fd_read_full(f->init_fd, frame, sizeof(frame)), 0);
-        assert_int_equal(guest_message_decode(view_of(frame, sizeof(frame)), &message, &used, NULL), 1);
-        assert_int_equal(message.type, PARENT_SHUTDOWN);
+        assert_int_equal(next_message(f, 0).type, PARENT_SHUTDOWN);
+        for (int waited = 0; find(f).state != ENCLAVE_STOPPING; waited++) {
+                assert_true(waited < PATIENCE_MS);
+                (void)poll(NULL, 0, 1);
+        }
         say(f, (struct guest_message){.type = GUEST_EXITED, .status = 0});
         expect_hang_up(f);
         order(f, DO_POWER_OFF);
-        finish(f);
         assert_int_equal(result_of(client), 0);
+        assert_int_equal(enclave_find(f->enclaves, 0, &info, NULL), -ENOENT);
+        finish(f);
 }
 
 static void test_a_leash_carries_signals_and_the_end_and_leaves_no_record(void **state)
 {
         struct fixture *f = start_with(INIT_LEASHED, false, PATIENCE_MS);
-        uint8_t frame[GUEST_HEADER_SIZE + 4];
-        struct guest_message message;
         struct enclave_info info;
-        size_t used;
 
         (void)state;
         say_started(f);
         assert_int_equal(starters_answer(f).code, 0);
         fd_close_p(&f->status_fd);
         assert_int_equal(leash_signal(f->leash_fd, SIGUSR1, NULL), 0);
-        assert_int_equal(fd_read_full(f->init_fd, frame, sizeof(frame)), 0);
-        assert_int_equal(guest_message_decode(view_of(frame, sizeof(frame)), &message, &used, NULL), 1);
+        struct guest_message message = next_message(f, 4);
         assert_int_equal(message.type, PARENT_SIGNAL);
         assert_int_equal(message.signal, SIGUSR1);
         say(f, (struct guest_message){.type = GUEST_EXITED, .status = 7});
@@ -570,6 +592,21 @@ static void test_an_enclave_that_is_over_ends_with_its_leash_too(void **state)
         finish(f);
 }
 
+static void test_nonsense_on_a_leash_ends_the_enclave(void **state)
+{
+        static const char *const lines[] = {"{\"op\":\"console\"}\n", "nonsense\n"};
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+                struct fixture *f = start_with(INIT_LEASHED, false, PATIENCE_MS);
+                say_started(f);
+                assert_int_equal(starters_answer(f).code, 0);
+                assert_int_equal(fd_write_full(f->leash_fd, lines[i], strlen(lines[i])), 0);
+                expect_done(f, DONE_QUIT);
+                finish(f);
+        }
+}
+
 static void test_stop_is_hard_after_the_grace_period(void **state)
 {
         struct fixture *f = start(false, PATIENCE_MS);
@@ -589,13 +626,12 @@ static void test_stop_is_hard_after_the_grace_period(void **state)
 static void test_stop_that_is_asked_for_again_puts_off_no_end(void **state)
 {
         struct fixture *f = start(false, PATIENCE_MS);
-        uint8_t frame[GUEST_HEADER_SIZE];
 
         (void)state;
         say_started(f);
         assert_int_equal(starters_answer(f).code, 0);
         pid_t client = in_background(f, stop_in_a_second);
-        assert_int_equal(fd_read_full(f->init_fd, frame, sizeof(frame)), 0);
+        assert_int_equal(next_message(f, 0).type, PARENT_SHUTDOWN);
         assert_int_equal(kill(f->pid, SIGTERM), 0);
         expect_done_within(f, DONE_KILL, SOON_MS);
         finish(f);
@@ -833,13 +869,21 @@ static void test_console_is_shown_from_the_beginning_to_one_reader(void **state)
 static void test_console_is_refused_outside_debug_mode(void **state)
 {
         struct fixture *f = start(false, PATIENCE_MS);
+        struct enclave_info info;
         struct error err = {0};
         int fd = -1;
 
         (void)state;
         assert_int_equal(enclave_console_open(f->enclaves, 0, &fd, &err), -EPERM);
         assert_non_null(strstr(error_text(&err), "debug mode"));
+        /* Nor is anything of it remembered. */
+        say_started(f);
+        assert_int_equal(starters_answer(f).code, 0);
+        order(f, DO_SAY);
         order(f, DO_CRASH);
+        assert_int_equal(enclave_wait(f->enclaves, 0, -1, &info, NULL), 0);
+        assert_int_equal(info.state, ENCLAVE_FAILED);
+        assert_int_equal(registry_open_console(f->enclaves, 0, &fd, NULL), -ENOENT);
         finish(f);
 }
 
@@ -854,7 +898,6 @@ static void test_flood_ends_though_its_reader_does_not_read(void **state)
         assert_int_equal(enclave_console_open(f->enclaves, 0, &fd, NULL), 0);
         order(f, DO_FLOOD);
         expect_done(f, DONE_FLOOD);
-        fd_close_p(&fd);
         say(f, (struct guest_message){.type = GUEST_EXITED, .status = 0});
         order(f, DO_POWER_OFF);
         /* What is remembered of it begins with how much was dropped. */
@@ -863,7 +906,8 @@ static void test_flood_ends_though_its_reader_does_not_read(void **state)
         assert_true(read(record, text, sizeof(text) - 1) > 0);
         assert_non_null(strstr(text, "[coffer: 2097"));
         fd_close_p(&record);
-        finish(f);
+        finish(f); /* it isn't waited for for long */
+        fd_close_p(&fd);
 }
 
 /* A workload that speaks our protocol itself, and would live on by it. */
@@ -876,6 +920,7 @@ static void test_end_that_is_told_again_and_again_buys_no_time(void **state)
         const struct guest_message messages[] = {
                 {.type = GUEST_HELLO, .version = GUEST_PROTOCOL_VERSION},
                 {.type = GUEST_HELLO, .version = GUEST_PROTOCOL_VERSION + 1},
+                {.type = GUEST_STARTED, .pid = 2},
                 {.type = GUEST_EXITED, .status = 0},
                 {.type = GUEST_SIGNALED, .signaled = {.signal = 1}},
         };
@@ -889,57 +934,28 @@ static void test_end_that_is_told_again_and_again_buys_no_time(void **state)
         finish(f);
 }
 
-struct channel {
-        struct loop *loop;
-        struct guest *guest;
-        int messages;
-};
+/* Its workload has ended and the machine goes on.  It is given some time, in which the other tests run. */
+static struct fixture *outliving;
 
-static void on_channel_message(const struct guest_message *message, void *user)
+static int begin_outliving(void **state)
 {
-        struct channel *channel = user;
-
-        (void)message;
-        channel->messages++;
-        guest_hang_up(channel->guest);
-        loop_quit(channel->loop, 0);
+        (void)state;
+        outliving = start(false, PATIENCE_MS);
+        say_started(outliving);
+        say(outliving, (struct guest_message){.type = GUEST_EXITED, .status = 3});
+        return 0;
 }
 
-static void on_channel_lost(const char *why, void *user)
+static void test_machine_that_outlives_its_workload_is_killed(void **state)
 {
-        (void)user;
-        fail_msg("%s", why);
-}
-
-/* Where init has gone or was hung up on, whoever dials its port next is the workload. */
-static void test_only_the_first_control_channel_counts(void **state)
-{
-        struct channel channel = {0};
-        const struct guest_events events = {
-                .message = on_channel_message, .lost = on_channel_lost, .user = &channel};
-        const struct guest_message hello = {.type = GUEST_HELLO, .version = GUEST_PROTOCOL_VERSION};
-        cleanup_buf struct buf frame = buf_with_max(64);
-        int init[2], workload[2];
-        char byte;
+        struct enclave_info info;
 
         (void)state;
-        make_pair(init);
-        make_pair(workload);
-        assert_int_equal(loop_new(&channel.loop, NULL), 0);
-        assert_int_equal(guest_new(channel.loop, 4, &events, &channel.guest, NULL), 0);
-        assert_int_equal(guest_message_encode(&hello, &frame), 0);
-        assert_int_equal(fd_write_full(init[0], frame.p, frame.n), 0);
-        guest_accept(channel.guest, guest_control_port(4), init[1]);
-        assert_int_equal(loop_run(channel.loop), 0);
-        assert_int_equal(channel.messages, 1);
-        assert_false(guest_is_connected(channel.guest));
-        guest_accept(channel.guest, guest_control_port(4), workload[1]);
-        assert_false(guest_is_connected(channel.guest));
-        assert_int_equal(recv(workload[0], &byte, 1, MSG_DONTWAIT), 0);
-        close(init[0]);
-        close(workload[0]);
-        guest_free(channel.guest);
-        loop_free(channel.loop);
+        expect_done(outliving, DONE_KILL);
+        assert_int_equal(enclave_wait(outliving->enclaves, 0, -1, &info, NULL), 0);
+        assert_int_equal(info.state, ENCLAVE_EXITED);
+        assert_int_equal(info.exit_status, 3);
+        finish(outliving);
 }
 
 int main(void)
@@ -948,11 +964,13 @@ int main(void)
                 cmocka_unit_test(test_life_from_start_to_exit_status),
                 cmocka_unit_test(test_signal_that_ended_the_workload_is_told_as_a_shell_does),
                 cmocka_unit_test(test_exec_that_fails_is_the_starters_error_and_leaves_nothing),
+                cmocka_unit_test(test_workload_whose_state_cannot_be_written_has_not_started),
                 cmocka_unit_test(test_entry_that_somebody_deletes_stops_the_enclave),
                 cmocka_unit_test(test_stop_asks_the_workload_first_and_leaves_no_record),
                 cmocka_unit_test(test_a_leash_carries_signals_and_the_end_and_leaves_no_record),
                 cmocka_unit_test(test_an_enclave_ends_with_its_leash),
                 cmocka_unit_test(test_an_enclave_that_is_over_ends_with_its_leash_too),
+                cmocka_unit_test(test_nonsense_on_a_leash_ends_the_enclave),
                 cmocka_unit_test(test_stop_is_hard_after_the_grace_period),
                 cmocka_unit_test(test_stop_that_is_asked_for_again_puts_off_no_end),
                 cmocka_unit_test(test_stop_during_the_boot_ends_it_at_once),
@@ -973,9 +991,9 @@ int main(void)
                 cmocka_unit_test(test_console_is_refused_outside_debug_mode),
                 cmocka_unit_test(test_flood_ends_though_its_reader_does_not_read),
                 cmocka_unit_test(test_end_that_is_told_again_and_again_buys_no_time),
-                cmocka_unit_test(test_only_the_first_control_channel_counts),
+                cmocka_unit_test(test_machine_that_outlives_its_workload_is_killed),
         };
         struct sigaction ignore = {.sa_handler = SIG_IGN};
         (void)sigaction(SIGPIPE, &ignore, NULL);
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return cmocka_run_group_tests(tests, begin_outliving, NULL);
 }
