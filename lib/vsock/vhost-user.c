@@ -2,10 +2,10 @@
 /*
  * Theory of operation.  Messages are read exactly to their end, first the header, then the payload, so
  * descriptors that come with the next one are never met early.  A ring runs while it has a size, addresses
- * and a kick descriptor, and is enabled; each message that completes or breaks that condition starts or stops
- * it.  GET_VRING_BASE stops it too and tells where we were; a front end that resumes says that number again
- * in SET_VRING_BASE, one whose guest was reset says 0, which is how we learn that the guest has forgotten its
- * connections.
+ * and a kick descriptor, and is enabled.  It starts with what front ends say last, its descriptor, that it is
+ * enabled, or new memory; its size, addresses and base are not taken while it runs.  GET_VRING_BASE stops it
+ * too and tells where we were; a front end that resumes says that number again in SET_VRING_BASE, one whose
+ * guest was reset says 0, which is how we learn that the guest has forgotten its connections.
  *
  * New guest memory replaces the old one in one step: all rings stop, and those that ran are found again in
  * the new one.

@@ -31,7 +31,8 @@ struct vhost_user_device {
         int (*start)(void *user, size_t index, int kick_fd, struct error *err);
         /* Ring `index` runs no more; forget `kick_fd` before returning. */
         void (*stop)(void *user, size_t index);
-        /* The guest's driver began anew: it has forgotten all that was before.  No ring runs. */
+        /* The guest's driver began anew: it has forgotten all that was before.  The ring that this was seen
+         * by doesn't run; others may. */
         void (*reset)(void *user);
         void *user;
 };
