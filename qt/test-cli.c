@@ -295,6 +295,7 @@ static void errors_name_the_argument_and_the_nearest_word(void **state)
               "'xml' is not a valid value for '--output/-o'.\nAllowed values: json, jsonc, "
               "none, table, tsv, yaml, yamlc\n");
         fails("qt enclave query -o", "argument --output/-o: expected one argument\n");
+        fails("qt enclave start --eif=", "argument --eif: it is empty\n");
 }
 
 static void numbers_have_their_range_in_the_error(void **state)

@@ -250,7 +250,7 @@ static int read_module(int modules, const char *path, struct kernel_module *modu
 {
         cleanup_fd int fd = -1;
         struct stat st;
-        int r = path_open_in_root(modules, path, O_RDONLY, 0, &fd, err);
+        int r = path_open_in_root(modules, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, &fd, err);
 
         if (r < 0)
                 return r;
@@ -367,14 +367,15 @@ static int read_modules(int folder, struct kernel *kernel, struct error *err)
 static int open_image(const char *path, struct kernel *kernel, int *ret_folder, struct error *err)
 {
         cleanup_fd int folder = -1;
-        cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+        /* What is no file must not make us wait for its other end. */
+        cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         struct stat st;
 
         if (fd < 0 || fstat(fd, &st) < 0)
                 return error_errno(err, errno, "cannot open");
         if (S_ISDIR(st.st_mode)) {
                 folder = take_fd(&fd);
-                fd = openat(folder, "vmlinuz", O_RDONLY | O_CLOEXEC);
+                fd = openat(folder, "vmlinuz", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
                 if (fd < 0) {
                         int r = error_errno(err, errno, "cannot open vmlinuz in it");
                         error_hint(err, "give a bzImage, or a folder as fetch-kernel makes it");
@@ -438,7 +439,7 @@ static int fill_bare(int folder, const char *image, const char *config,
         struct stat st;
         int r;
 
-        kernel->image_fd = openat(folder, image, O_RDONLY | O_CLOEXEC);
+        kernel->image_fd = openat(folder, image, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         kernel->image_path = strdup(image);
         if (kernel->image_fd < 0 || fstat(kernel->image_fd, &st) < 0)
                 return error_errno(err, errno, "cannot open");

@@ -48,8 +48,8 @@ static void entrypoint_and_cmd_are_joined_and_path_and_home_are_there(void **sta
 {
         cleanup_guest_config struct guest_config guest;
         struct image_config config = sound_config();
-        char c[] = "-c", line[] = "two\nlines", variable[] = "A=b\nc";
-        char *cmd[] = {c, line, NULL}, *env[] = {variable, NULL};
+        char c[] = "-c", line[] = "two\nlines", variable[] = "A=b\nc", other[] = "PATHS=/no";
+        char *cmd[] = {c, line, NULL}, *env[] = {variable, other, NULL};
 
         (void)state;
         config.cmd = cmd;
@@ -58,7 +58,7 @@ static void entrypoint_and_cmd_are_joined_and_path_and_home_are_there(void **sta
         assert_int_equal(guest.n_argv, 3);
         assert_string_equal(guest.argv[0], "/bin/sh");
         assert_string_equal(guest.argv[2], "two\nlines");
-        assert_int_equal(guest.n_env, 3);
+        assert_int_equal(guest.n_env, 4);
         assert_string_equal(guest.env[0],
                             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         assert_string_equal(guest.env[1], "HOME=/");

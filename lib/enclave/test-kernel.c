@@ -3,8 +3,10 @@
  * refused. */
 #include "lib/enclave/kernel.h"
 
+#include "lib/base/fd.h"
 #include "lib/base/file.h"
 #include "lib/base/path.h"
+#include "lib/base/text.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -172,10 +174,14 @@ static void test_what_is_no_kernel_is_refused(void **state)
         assert_refused(f, "vmlinux", -EBADMSG, "an ELF file, perhaps vmlinux; x86_64 needs a bzImage");
         assert_refused(f, "short", -EBADMSG, "x86_64 needs a bzImage");
         assert_refused(f, "nothing", -ENOENT, "cannot open");
+        assert_int_equal(mkfifoat(f->fd, "fifo", 0600), 0);
+        assert_refused(f, "fifo", -EBADMSG, "not a regular file; give a kernel image");
         put(f, "release", "5.0\n");
         assert_refused(f, NULL, -EINVAL, "release says 5.0, but the kernel image is 6.1.0-9-cloud-amd64");
         assert_int_equal(unlinkat(f->fd, "vmlinuz", 0), 0);
         assert_refused(f, NULL, -ENOENT, "cannot open vmlinuz in it");
+        assert_int_equal(mkfifoat(f->fd, "vmlinuz", 0600), 0);
+        assert_refused(f, NULL, -EBADMSG, "not a regular file");
 }
 
 static void test_missing_and_compressed_modules_are_refused(void **state)
@@ -189,6 +195,64 @@ static void test_missing_and_compressed_modules_are_refused(void **state)
         assert_refused(f, NULL, -EOPNOTSUPP, "modules/kernel/x/virtio_mmio.ko.xz is compressed");
         put(f, "modules/modules.dep", "");
         assert_refused(f, NULL, -ENOENT, "module virtio_mmio is neither in modules/modules.dep");
+        put(f, "modules/modules.builtin", "kernel/net/vsock.ko\n");
+        assert_refused(f, NULL, -ENOENT, "module virtio_mmio is neither in modules/modules.dep");
+}
+
+static void test_what_is_no_module_is_refused(void **state)
+{
+        enum { LARGEST = 16 * 1024 * 1024 };
+        static const char path[] = "modules/kernel/net/vsock.ko";
+        struct fixture *f = *state;
+        cleanup_kernel struct kernel kernel = KERNEL_NONE;
+
+        put_modules(f);
+        cleanup_fd int fd = openat(f->fd, path, O_WRONLY | O_CLOEXEC);
+        assert_int_equal(ftruncate(fd, LARGEST), 0);
+        assert_int_equal(kernel_open(f->folder, architecture_find(NULL), &kernel, NULL), 0);
+        assert_int_equal(ftruncate(fd, LARGEST + 1), 0);
+        assert_refused(f, NULL, -EINVAL, "kernel/net/vsock.ko: not a file of at most 16777216 bytes");
+        assert_int_equal(unlinkat(f->fd, path, 0), 0);
+        assert_int_equal(mkfifoat(f->fd, path, 0600), 0);
+        assert_refused(f, NULL, -EINVAL, "kernel/net/vsock.ko: not a file");
+}
+
+static void test_names_with_hyphens_are_those_with_underscores(void **state)
+{
+        struct fixture *f = *state;
+        cleanup_kernel struct kernel kernel = KERNEL_NONE;
+
+        put_modules(f);
+        put(f, "modules/modules.dep", "kernel/net/vsock.ko:\n");
+        put(f, "modules/modules.builtin",
+            "kernel/drivers/virtio/virtio-mmio.ko\nkernel/net/vmw-vsock-virtio_transport.ko\n");
+        assert_int_equal(kernel_open(f->folder, architecture_find(NULL), &kernel, NULL), 0);
+}
+
+static void test_so_many_modules_are_taken_and_no_more(void **state)
+{
+        enum { MOST = 32 };
+        struct fixture *f = *state;
+
+        put_modules(f);
+        for (unsigned needed = MOST - 2; needed < MOST; needed++) {
+                cleanup_kernel struct kernel kernel = KERNEL_NONE;
+                cleanup_buf struct buf dep = buf_with_max(8192);
+                assert_int_equal(buf_append_string(&dep, "kernel/drivers/virtio/virtio_mmio.ko:"), 0);
+                for (unsigned i = 0; i < needed; i++) {
+                        char name[32];
+                        snprintf(name, sizeof(name), "m%u.ko", i);
+                        assert_int_equal(buf_printf(&dep, " kernel/%s", name), 0);
+                        cleanup_free char *file = string_printf("modules/kernel/%s", name);
+                        put(f, file, "m");
+                }
+                buf_append_string(&dep, "\nkernel/net/vmw_vsock_virtio_transport.ko:\n");
+                put(f, "modules/modules.dep", buf_string(&dep));
+                if (needed < MOST - 1)
+                        assert_int_equal(kernel_open(f->folder, architecture_find(NULL), &kernel, NULL), 0);
+                else
+                        assert_refused(f, NULL, -E2BIG, "vsock needs more than 32 modules");
+        }
 }
 
 int main(void)
@@ -200,6 +264,11 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_a_bare_image_has_all_built_in, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_built_in_modules_are_skipped, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_what_is_no_kernel_is_refused, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_what_is_no_module_is_refused, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_names_with_hyphens_are_those_with_underscores, set_up,
+                                                tear_down),
+                cmocka_unit_test_setup_teardown(test_so_many_modules_are_taken_and_no_more, set_up,
+                                                tear_down),
                 cmocka_unit_test_setup_teardown(test_missing_and_compressed_modules_are_refused, set_up,
                                                 tear_down),
         };
