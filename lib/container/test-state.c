@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,6 +31,25 @@ static int remove_root(void **state)
 {
         (void)state;
         return path_remove_tree(AT_FDCWD, root, NULL);
+}
+
+static struct container_state example(void)
+{
+        struct container_state state = {
+                .id = strdup("c"),
+                .version = strdup("1.2.0"),
+                .bundle = strdup("/b \"\\\n"),
+                .rootfs = strdup("/r"),
+                .owner = strdup("root"),
+                .pid = getpid(),
+                .shared_pids = true,
+                .poststop = true,
+                .created = "2026-11-20T16:08:42.000000001Z",
+                .annotations = json_pack("{ss}", "key", "value"),
+        };
+
+        assert_int_equal(process_start_time(getpid(), &state.start_time), 0);
+        return state;
 }
 
 static void ids_are_plain_names(void **state)
@@ -78,6 +98,43 @@ static void the_root_is_made_with_its_parents_and_kept_from_others(void **state)
         assert_int_equal(st.st_mode & 07777, 0700);
 }
 
+/* Whatever the caller's umask leaves open. */
+static void others_may_pass_through_a_containers_folder_and_no_more(void **state)
+{
+        (void)state;
+        cleanup_fd int folder = -1;
+        cleanup_container_state struct container_state written = example();
+        struct stat st;
+        mode_t before = umask(0);
+
+        assert_int_equal(state_reserve(root, "c", &folder, NULL), 0);
+        assert_int_equal(state_write(folder, &written, NULL), 0);
+        umask(before);
+        assert_int_equal(fstat(folder, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0711);
+        assert_int_equal(fstatat(folder, STATE_FILE, &st, 0), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void names_lead_nowhere_but_into_the_root(void **state)
+{
+        (void)state;
+        cleanup_fd int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        char below[64];
+        int fd;
+
+        assert_int_equal(mkdirat(root_fd, "below", 0700), 0);
+        assert_int_equal(mkdirat(root_fd, "other", 0700), 0);
+        assert_int_equal(symlinkat("../other", root_fd, "below/link"), 0);
+        (void)snprintf(below, sizeof(below), "%s/below", root);
+        assert_int_equal(state_open(below, "../other", &fd, NULL), -EINVAL);
+        assert_int_equal(state_remove(below, "../other", NULL), -EINVAL);
+        assert_int_equal(state_reserve(below, "../new", &fd, NULL), -EINVAL);
+        assert_int_equal(state_open(below, "link", &fd, NULL), -ENOTDIR);
+        assert_int_equal(faccessat(root_fd, "other", F_OK, 0), 0);
+        assert_int_equal(faccessat(root_fd, "new", F_OK, 0), -1);
+}
+
 static void a_lock_on_a_folder_that_was_removed_is_refused(void **state)
 {
         (void)state;
@@ -88,25 +145,6 @@ static void a_lock_on_a_folder_that_was_removed_is_refused(void **state)
         assert_int_equal(state_remove(root, "c", NULL), 0);
         fd_close_p(&folder);
         assert_int_equal(state_lock(waiting, NULL), -ENOENT);
-}
-
-static struct container_state example(void)
-{
-        struct container_state state = {
-                .id = strdup("c"),
-                .version = strdup("1.2.0"),
-                .bundle = strdup("/b \"\\\n"),
-                .rootfs = strdup("/r"),
-                .owner = strdup("root"),
-                .pid = getpid(),
-                .shared_pids = true,
-                .poststop = true,
-                .created = "2026-11-20T16:08:42.000000001Z",
-                .annotations = json_pack("{ss}", "key", "value"),
-        };
-
-        assert_int_equal(process_start_time(getpid(), &state.start_time), 0);
-        return state;
 }
 
 static void what_is_written_is_read(void **state)
@@ -131,25 +169,60 @@ static void what_is_written_is_read(void **state)
         assert_null(read.cgroup);
 }
 
+/* Who reads has the one or the other, and never half of one. */
+static void a_state_that_is_being_read_stays_whole(void **state)
+{
+        (void)state;
+        cleanup_fd int folder = -1, reading = -1;
+        cleanup_container_state struct container_state c = example();
+        char before[1024] = "", after[1024] = "";
+
+        assert_int_equal(state_reserve(root, "c", &folder, NULL), 0);
+        assert_int_equal(state_write(folder, &c, NULL), 0);
+        reading = openat(folder, STATE_FILE, O_RDONLY | O_CLOEXEC);
+        assert_true(pread(reading, before, sizeof(before) - 1, 0) > 0);
+        c.created[0] = '3';
+        assert_int_equal(state_write(folder, &c, NULL), 0);
+        assert_true(pread(reading, after, sizeof(after) - 1, 0) > 0);
+        assert_string_equal(before, after);
+        assert_int_equal(faccessat(folder, STATE_FILE ".new", F_OK, 0), -1);
+}
+
+static void put_state(int folder, const char *text)
+{
+        cleanup_fd int fd = openat(folder, STATE_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+        assert_int_equal(fd_write_full(fd, text, strlen(text)), 0);
+}
+
 static void damaged_states_are_told_apart_from_missing_ones(void **state)
 {
         (void)state;
-        static const char *const bad[] = {
-                "", "{", "[]", "{\"id\": 3}",
-                "{\"id\":\"c\",\"ociVersion\":\"1\",\"bundle\":\"/\",\"created\":\"x\",\"pid\":-1}"};
+#define STATE(created, more)                                                                                 \
+        "{\"id\":\"c\",\"ociVersion\":\"1\",\"bundle\":\"/\",\"created\":\"" created "\"," more "}"
+#define DIGITS_47 "01234567890123456789012345678901234567890123456"
+        static const char *const bad[] = {"",
+                                          "{",
+                                          "[]",
+                                          "{\"id\": 3}",
+                                          STATE("x", "\"pid\":-1"),
+                                          STATE("x", "\"pid\":4294967297"), /* 2^32 + 1 is not PID 1 */
+                                          STATE("x", "\"pid\":1,\"startTime\":-1"),
+                                          STATE(DIGITS_47 "7", "\"pid\":1")};
+        static const char good[] = STATE(DIGITS_47, "\"pid\":1,\"startTime\":0");
         cleanup_container_state struct container_state read = {0};
         cleanup_fd int folder = -1;
 
         assert_int_equal(state_reserve(root, "c", &folder, NULL), 0);
         for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-                cleanup_fd int fd =
-                        openat(folder, STATE_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-                assert_int_equal(fd_write_full(fd, bad[i], strlen(bad[i])), 0);
+                put_state(folder, bad[i]);
                 assert_int_equal(state_read(folder, &read, NULL), -EBADMSG);
         }
+        put_state(folder, good);
+        assert_int_equal(state_read(folder, &read, NULL), 0);
 }
 
-static void ids_are_listed_sorted_without_hidden_ones(void **state)
+static void ids_of_folders_are_listed_sorted_without_hidden_ones(void **state)
 {
         (void)state;
         static const char *const made[] = {"b", "a", ".seccomp", "c"};
@@ -160,6 +233,10 @@ static void ids_are_listed_sorted_without_hidden_ones(void **state)
                 (void)snprintf(path, sizeof(path), "%s/%s", root, made[i]);
                 assert_int_equal(mkdir(path, 0700), 0);
         }
+        cleanup_fd int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        cleanup_fd int file = openat(root_fd, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        assert_true(file >= 0);
+        assert_int_equal(symlinkat("a", root_fd, "link"), 0);
         assert_int_equal(state_ids(root, &ids, NULL), 0);
         assert_string_equal(ids[0], "a");
         assert_string_equal(ids[1], "b");
@@ -195,6 +272,8 @@ static void the_status_is_the_kernels(void **state)
         assert_int_equal(renameat(folder, STATE_FIFO_UNMADE, folder, STATE_FIFO), 0);
         assert_int_equal(status_of(folder, &c), CONTAINER_RUNNING);
         c.start_time++;
+        assert_int_equal(status_of(folder, &c), CONTAINER_STOPPED);
+        c.start_time -= 2;
         assert_int_equal(status_of(folder, &c), CONTAINER_STOPPED);
 }
 
@@ -234,6 +313,25 @@ static void a_process_that_is_not_reaped_yet_has_ended(void **state)
         assert_int_equal(process_start_time(pid, &start_time), -ESRCH);
 }
 
+/* The name is the process's own choice, and so a container's. */
+static void a_process_is_known_whatever_it_calls_itself(void **state)
+{
+        static const char *const names[] = {"a) Z 1 1 1", ") X", "((", ") ", "))) Z 0"};
+        char name[16];
+        uint64_t before, now;
+
+        (void)state;
+        assert_int_equal(prctl(PR_GET_NAME, name), 0);
+        assert_int_equal(process_start_time(getpid(), &before), 0);
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                assert_int_equal(prctl(PR_SET_NAME, names[i]), 0);
+                assert_int_equal(process_start_time(getpid(), &now), 0);
+                assert_int_equal(now, before);
+                assert_true(process_is(getpid(), before));
+        }
+        assert_int_equal(prctl(PR_SET_NAME, name), 0);
+}
+
 static void no_process_has_a_number_below_one(void **state)
 {
         (void)state;
@@ -251,16 +349,22 @@ int main(void)
                 cmocka_unit_test_setup_teardown(an_id_is_reserved_once_and_locked, make_root, remove_root),
                 cmocka_unit_test_setup_teardown(the_root_is_made_with_its_parents_and_kept_from_others,
                                                 make_root, remove_root),
+                cmocka_unit_test_setup_teardown(others_may_pass_through_a_containers_folder_and_no_more,
+                                                make_root, remove_root),
+                cmocka_unit_test_setup_teardown(names_lead_nowhere_but_into_the_root, make_root, remove_root),
                 cmocka_unit_test_setup_teardown(a_lock_on_a_folder_that_was_removed_is_refused, make_root,
                                                 remove_root),
                 cmocka_unit_test_setup_teardown(what_is_written_is_read, make_root, remove_root),
+                cmocka_unit_test_setup_teardown(a_state_that_is_being_read_stays_whole, make_root,
+                                                remove_root),
                 cmocka_unit_test_setup_teardown(damaged_states_are_told_apart_from_missing_ones, make_root,
                                                 remove_root),
-                cmocka_unit_test_setup_teardown(ids_are_listed_sorted_without_hidden_ones, make_root,
-                                                remove_root),
+                cmocka_unit_test_setup_teardown(ids_of_folders_are_listed_sorted_without_hidden_ones,
+                                                make_root, remove_root),
                 cmocka_unit_test_setup_teardown(the_status_is_the_kernels, make_root, remove_root),
                 cmocka_unit_test(a_stopped_container_has_no_pid_in_its_state),
                 cmocka_unit_test(a_process_that_is_not_reaped_yet_has_ended),
+                cmocka_unit_test(a_process_is_known_whatever_it_calls_itself),
                 cmocka_unit_test(no_process_has_a_number_below_one),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
