@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -92,10 +93,12 @@ static void nonsense_is_refused(void **state)
         cleanup_pair struct pair pair = connected();
         struct sync_message message;
         char large[PLAN_MESSAGE_MAX + 1] = {PLAN_WARNING};
-        static const char *const bad[] = {"?", "\0", "E", "E\0\0\0", "E\0\0\0\0", "E\377\377\377\377"};
-        static const size_t sizes[] = {1, 1, 1, 4, 5, 5};
+        static const char *const bad[] = {"?",          "\0",        "E",
+                                          "E\0\0\0",    "E\0\0\0\0", "E\377\377\377\377",
+                                          "E\0\0\020\0"}; /* 4096: the largest errno is below it */
+        static const size_t sizes[] = {1, 1, 1, 4, 5, 5, 5};
 
-        for (size_t i = 0; i < 6; i++) {
+        for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
                 assert_int_equal(send(pair.theirs, bad[i], sizes[i], 0), (ssize_t)sizes[i]);
                 assert_int_equal(sync_receive(pair.ours, &message, NULL), -EBADMSG);
         }
@@ -116,6 +119,8 @@ static void surplus_descriptors_are_refused_and_closed(void **state)
                 char bytes[CMSG_SPACE(sizeof(fds))];
         } control = {0};
 
+        int next = dup(0);
+        close(next);
         for (size_t n = 2; n <= 3; n++) {
                 struct msghdr message = {.msg_iov = &part,
                                          .msg_iovlen = 1,
@@ -126,12 +131,30 @@ static void surplus_descriptors_are_refused_and_closed(void **state)
                 c->cmsg_type = SCM_RIGHTS;
                 c->cmsg_len = CMSG_LEN(n * sizeof(int));
                 memcpy(CMSG_DATA(c), fds, n * sizeof(int));
-                int next = dup(0);
-                close(next);
                 assert_int_equal(sendmsg(pair.theirs, &message, 0), 1);
                 assert_int_equal(sync_receive(pair.ours, &received, NULL), -EBADMSG);
-                assert_int_equal(fcntl(next, F_GETFD), -1);
+                for (int fd = next; fd < next + 3; fd++)
+                        assert_int_equal(fcntl(fd, F_GETFD), -1);
         }
+}
+
+/* Without room for another descriptor the kernel leaves it out, and says so. */
+static void a_descriptor_that_is_lost_on_the_way_is_no_message_without_one(void **state)
+{
+        (void)state;
+        cleanup_pair struct pair pair = connected();
+        struct sync_message message;
+        struct rlimit before, none;
+        int next = dup(0);
+
+        close(next);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = (struct rlimit){.rlim_cur = (rlim_t)next, .rlim_max = before.rlim_max};
+        assert_int_equal(sync_send(pair.theirs, PLAN_CONSOLE, NULL, 0), 0);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        int r = sync_receive(pair.ours, &message, NULL);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(r, -EBADMSG);
 }
 
 static void a_long_text_loses_its_end_only(void **state)
@@ -154,9 +177,9 @@ static void control_characters_of_a_text_reach_no_terminal(void **state)
         cleanup_pair struct pair pair = connected();
         struct sync_message message;
 
-        assert_int_equal(sync_send(pair.theirs, PLAN_WARNING, "a\033[2Jb\nc", -1), 0);
+        assert_int_equal(sync_send(pair.theirs, PLAN_WARNING, "a\033[2Jb\nc\177d", -1), 0);
         assert_int_equal(sync_receive(pair.ours, &message, NULL), 0);
-        assert_string_equal(message.text, "a [2Jb c");
+        assert_string_equal(message.text, "a [2Jb c d");
 }
 
 static void waiting_to_go_takes_nothing_else(void **state)
@@ -170,6 +193,78 @@ static void waiting_to_go_takes_nothing_else(void **state)
         assert_int_equal(sync_wait_go(pair.theirs, NULL), -EBADMSG);
 }
 
+static void a_descriptor_that_comes_with_go_is_closed(void **state)
+{
+        (void)state;
+        cleanup_pair struct pair pair = connected();
+        int next = dup(0);
+
+        close(next);
+        assert_int_equal(sync_send(pair.ours, PLAN_GO, NULL, 0), 0);
+        assert_int_equal(sync_wait_go(pair.theirs, NULL), 0);
+        assert_int_equal(fcntl(next, F_GETFD), -1);
+}
+
+/* ---- the exec fifo ------------------------------------------------------------------------------------- */
+
+static struct pair fifo(void)
+{
+        int fds[2];
+
+        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+        return (struct pair){fds[0], fds[1]};
+}
+
+static void messages_in_a_fifo_have_borders_and_an_end(void **state)
+{
+        (void)state;
+        cleanup_pair struct pair pair = fifo();
+        struct sync_message message;
+        struct error err = {0};
+        char text[PLAN_MESSAGE_MAX + 100];
+
+        memset(text, 'x', sizeof(text));
+        text[sizeof(text) - 1] = '\0';
+        error_set(&err, -ENOENT, "no such file");
+        assert_int_equal(sync_write_fifo(pair.theirs, PLAN_WARNING, text), 0);
+        assert_int_equal(sync_write_fifo_error(pair.theirs, &err), 0);
+        fd_close_p(&pair.theirs);
+        assert_int_equal(sync_read_fifo(pair.ours, &message, NULL), 0);
+        assert_int_equal(message.type, PLAN_WARNING);
+        assert_int_equal(message.fd, -1);
+        assert_int_equal(strlen(message.text), PLAN_MESSAGE_MAX - 1);
+        assert_int_equal(sync_read_fifo(pair.ours, &message, NULL), 0);
+        assert_int_equal(message.type, PLAN_ERROR);
+        assert_int_equal(message.code, -ENOENT);
+        assert_string_equal(message.text, "no such file");
+        assert_int_equal(sync_read_fifo(pair.ours, &message, NULL), -ENODATA);
+}
+
+static void nonsense_in_a_fifo_is_refused(void **state)
+{
+        (void)state;
+        enum { FRAME_MAX = 2 + PLAN_MESSAGE_MAX };
+        uint8_t bytes[FRAME_MAX + 1] = {(PLAN_MESSAGE_MAX + 1) >> 8, (PLAN_MESSAGE_MAX + 1) & 0xff,
+                                        PLAN_WARNING};
+        static const struct {
+                const char *bytes;
+                size_t n;
+        } cut[] = {{"", 1}, {"\0\4W", 3}, {"\0\1?", 3}, {"\0\0", 2}};
+        struct sync_message message;
+
+        for (size_t i = 0; i < ARRAY_SIZE(cut); i++) {
+                cleanup_pair struct pair pair = fifo();
+
+                assert_int_equal(fd_write_full(pair.theirs, cut[i].bytes, cut[i].n), 0);
+                fd_close_p(&pair.theirs);
+                assert_int_equal(sync_read_fifo(pair.ours, &message, NULL), -EBADMSG);
+        }
+        /* One byte more than a message has room for. */
+        cleanup_pair struct pair pair = fifo();
+        assert_int_equal(fd_write_full(pair.theirs, bytes, sizeof(bytes)), 0);
+        assert_int_equal(sync_read_fifo(pair.ours, &message, NULL), -EBADMSG);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -179,9 +274,13 @@ int main(void)
                 cmocka_unit_test(the_end_of_the_other_side_is_told_apart_from_nonsense),
                 cmocka_unit_test(nonsense_is_refused),
                 cmocka_unit_test(surplus_descriptors_are_refused_and_closed),
+                cmocka_unit_test(a_descriptor_that_is_lost_on_the_way_is_no_message_without_one),
                 cmocka_unit_test(a_long_text_loses_its_end_only),
                 cmocka_unit_test(control_characters_of_a_text_reach_no_terminal),
                 cmocka_unit_test(waiting_to_go_takes_nothing_else),
+                cmocka_unit_test(a_descriptor_that_comes_with_go_is_closed),
+                cmocka_unit_test(messages_in_a_fifo_have_borders_and_an_end),
+                cmocka_unit_test(nonsense_in_a_fifo_is_refused),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
