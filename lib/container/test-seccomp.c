@@ -451,6 +451,8 @@ static void refuses_listeners_that_could_never_work(void **state)
         assert_refused(f, s, -EINVAL, "listenerPath is not set");
         s->listener_path = "/run/agent.sock";
         assert_refused(f, s, -EINVAL, "SCMP_ACT_NOTIFY cannot be used for the write syscall");
+        s->rules[0].names.items[1] = arena_string(&f->arena, "sendmsg");
+        assert_refused(f, s, -EINVAL, "SCMP_ACT_NOTIFY cannot be used for the sendmsg syscall");
         s->rules[0].names.n = 1;
         assert_true(compiled(f, s, NULL).has_notify);
         s->default_action = SCMP_ACT_NOTIFY;
@@ -469,6 +471,17 @@ static void names_the_rule_at_fault(void **state)
         rule->n_args = 0;
         rule->names.items[0] = arena_string(&f->arena, "");
         assert_refused(f, s, -EINVAL, "syscalls[1].names[0] is empty");
+}
+
+static void a_profile_longer_than_the_kernel_takes_is_refused(void **state)
+{
+        struct fixture *f = *state;
+        enum { RULES = 2500 }; /* two instructions each are too many */
+        struct spec_seccomp *s = profile_new(f, SCMP_ACT_ALLOW, RULES);
+
+        for (uint64_t i = 0; i < RULES; i++)
+                add_arg(f, add_rule(f, s, SCMP_ACT_ERRNO(1), "mkdir", NULL), 0, SCMP_CMP_EQ, i << 32 | i, 0);
+        assert_refused(f, s, -E2BIG, "make the profile smaller");
 }
 
 static void passes_flags_on_and_refuses_unknown_ones(void **state)
@@ -677,13 +690,62 @@ static void ignores_damaged_entries(void **state)
         assert_true(loads(f, s));
 }
 
+static void takes_no_entry_of_another_profile(void **state)
+{
+        struct fixture *f = *state;
+        struct spec_seccomp *s = simple_profile(f);
+        char mine[512], others[512];
+
+        compiled(f, s, f->cache);
+        entry_path(f, mine);
+        assert_int_equal(unlink(mine), 0);
+        s->rules[0].action = SCMP_ACT_ERRNO(2);
+        compiled(f, s, f->cache);
+        entry_path(f, others);
+        /* As though both had the same hash. */
+        assert_int_equal(rename(others, mine), 0);
+        s->rules[0].action = SCMP_ACT_ERRNO(1);
+        assert_false(loads(f, s));
+        assert_int_equal(rename(mine, others), 0);
+        s->rules[0].action = SCMP_ACT_ERRNO(2);
+        assert_true(loads(f, s));
+}
+
+static void takes_no_entry_without_instructions(void **state)
+{
+        struct fixture *f = *state;
+        struct spec_seccomp *s = simple_profile(f);
+        cleanup_buf struct buf key = key_of(s);
+        struct sock_filter unused = {0};
+        const struct seccomp_program nothing = {.filter = &unused, .n = 0};
+
+        assert_int_equal(seccomp_cache_store(f->cache, buf_view(&key), &nothing, NULL), 0);
+        assert_false(loads(f, s));
+}
+
+static void a_profile_that_is_refused_is_so_with_a_cache(void **state)
+{
+        struct fixture *f = *state;
+        struct spec_seccomp *s = profile_new(f, SCMP_ACT_ALLOW, 4);
+        struct plan_seccomp program;
+
+        add_rule(f, s, SCMP_ACT_NOTIFY, "mkdir", NULL);
+        s->listener_path = "/run/agent.sock";
+        assert_true(compiled(f, s, f->cache).has_notify);
+        s->listener_path = NULL;
+        assert_int_equal(seccomp_compile(s, f->cache, &f->arena, NULL, &program, NULL), -EINVAL);
+}
+
 static void trusts_nothing_that_others_can_write(void **state)
 {
         struct fixture *f = *state;
         struct spec_seccomp *s = simple_profile(f);
         char path[512], other[600];
+        mode_t before = umask(0);
 
         compiled(f, s, f->cache);
+        umask(before);
+        assert_true(loads(f, s));
         entry_path(f, path);
         assert_int_equal(chmod(path, 0620), 0);
         assert_false(loads(f, s));
@@ -726,6 +788,27 @@ static void keeps_the_newest_entries(void **state)
                 n += entry->d_name[0] != '.';
         closedir(dir);
         assert_int_equal(n, 64);
+}
+
+static void the_oldest_entry_makes_room(void **state)
+{
+        struct fixture *f = *state;
+        struct spec_seccomp *s = simple_profile(f);
+        const struct timespec long_ago[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+        char oldest[512];
+
+        for (unsigned i = 1; i <= 65; i++) {
+                s->rules[0].action = SCMP_ACT_ERRNO(i);
+                compiled(f, s, f->cache);
+                if (i == 1) {
+                        entry_path(f, oldest);
+                        assert_int_equal(utimensat(AT_FDCWD, oldest, long_ago, 0), 0);
+                }
+        }
+        for (unsigned i = 1; i <= 65; i++) {
+                s->rules[0].action = SCMP_ACT_ERRNO(i);
+                assert_int_equal(loads(f, s), i > 1);
+        }
 }
 
 /* ---- the listener -------------------------------------------------------------------------------------- */
@@ -804,13 +887,20 @@ int main(void)
                                                 teardown),
                 cmocka_unit_test_setup_teardown(refuses_listeners_that_could_never_work, setup, teardown),
                 cmocka_unit_test_setup_teardown(names_the_rule_at_fault, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_profile_longer_than_the_kernel_takes_is_refused, setup,
+                                                teardown),
                 cmocka_unit_test_setup_teardown(passes_flags_on_and_refuses_unknown_ones, setup, teardown),
                 cmocka_unit_test_setup_teardown(the_kernel_goes_by_the_program, setup, teardown),
                 cmocka_unit_test_setup_teardown(takes_a_known_profile_from_the_cache, setup, teardown),
                 cmocka_unit_test_setup_teardown(each_difference_makes_another_key, setup, teardown),
                 cmocka_unit_test_setup_teardown(ignores_damaged_entries, setup, teardown),
+                cmocka_unit_test_setup_teardown(takes_no_entry_of_another_profile, setup, teardown),
+                cmocka_unit_test_setup_teardown(takes_no_entry_without_instructions, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_profile_that_is_refused_is_so_with_a_cache, setup,
+                                                teardown),
                 cmocka_unit_test_setup_teardown(trusts_nothing_that_others_can_write, setup, teardown),
                 cmocka_unit_test_setup_teardown(keeps_the_newest_entries, setup, teardown),
+                cmocka_unit_test_setup_teardown(the_oldest_entry_makes_room, setup, teardown),
                 cmocka_unit_test_setup_teardown(hands_the_listener_to_the_agent, setup, teardown),
                 cmocka_unit_test_setup_teardown(says_that_no_agent_listens, setup, teardown),
         };
