@@ -255,6 +255,23 @@ static void v1_without_swap_accounting_says_so(void **state)
         fake_free(f);
 }
 
+/* No swap at all is what such a kernel gives. */
+static void v2_without_swap_accounting_says_so_where_swap_is_wanted(void **state)
+{
+        static const char *const files[] = {"memory.max", NULL};
+        struct fake *f = fake_new(true);
+        struct spec_resources r = {.memory = {.limit = I64(1000), .swap = I64(1001)}};
+
+        (void)state;
+        add(f, "u", 1u << CGROUP_MEMORY, files);
+        refused(f, &r, -ENOENT, "swapaccount=1");
+        r.memory.swap = I64(1000);
+        ok(f, &r);
+        r.memory.swap = I64(-1);
+        ok(f, &r);
+        fake_free(f);
+}
+
 static void usage_above_a_checked_limit_is_refused(void **state)
 {
         static const char *const v2_files[] = {"memory.current", "memory.max", "memory.swap.max", NULL};
@@ -266,6 +283,8 @@ static void usage_above_a_checked_limit_is_refused(void **state)
         put(f, "u", "memory.current", "1001\n");
         assert_written(f, "memory.current ");
         refused(f, &r, -EBUSY, "rejecting memory limit 1000 <= usage 1001");
+        r.memory.limit = I64(1001);
+        refused(f, &r, -EBUSY, "rejecting memory limit 1001 <= usage 1001");
         r.memory.swap = I64(1001);
         refused(f, &r, -EBUSY, "rejecting memory+swap limit 1001 <= usage 1001");
         assert_written(f, "");
@@ -618,6 +637,7 @@ int main(void)
                 cmocka_unit_test(v1_swap_goes_first_where_both_grow),
                 cmocka_unit_test(v1_no_limit_is_minus_one_for_swap_too),
                 cmocka_unit_test(v1_without_swap_accounting_says_so),
+                cmocka_unit_test(v2_without_swap_accounting_says_so_where_swap_is_wanted),
                 cmocka_unit_test(usage_above_a_checked_limit_is_refused),
                 cmocka_unit_test(v1_cpu_is_written),
                 cmocka_unit_test(v1_block_io_takes_bfq_where_that_is_what_there_is),

@@ -76,6 +76,21 @@ static void hierarchies_are_found_wherever_they_are_mounted(void **state)
         host_done(&host);
 }
 
+/* What is mounted is the hierarchy of another group, whose name ours begins with. */
+static void a_mount_of_part_of_a_hierarchy_is_no_parent_by_its_name_alone(void **state)
+{
+        struct host host;
+
+        (void)state;
+        assert_int_equal(find(&host, "5:memory:/docker/x\n4:pids:/doc\n",
+                              "26 25 0:25 /doc /m rw - cgroup cgroup rw,memory\n"
+                              "27 25 0:26 /doc /p rw - cgroup cgroup rw,pids\n"),
+                         0);
+        assert_string_equal(host.cgroup.hierarchies[0].own, "/docker/x");
+        assert_string_equal(host.cgroup.hierarchies[1].own, "/");
+        host_done(&host);
+}
+
 static void unified_alone_has_no_name(void **state)
 {
         struct host host;
@@ -229,10 +244,28 @@ static void state_files_that_are_none_are_refused(void **state)
         }
 }
 
+static void a_state_has_as_many_hierarchies_as_there_is_room_for(void **state)
+{
+        struct cgroup *cgroup = NULL;
+        json_t *list = json_array();
+        json_t *json = json_pack("{ss so}", "driver", "cgroupfs", "hierarchies", list);
+
+        (void)state;
+        for (int i = 0; i <= CGROUP_HIERARCHIES_MAX; i++) {
+                assert_int_equal(cgroup_from_json(json, NULL, &cgroup, NULL), 0);
+                cgroup_free(cgroup);
+                json_array_append_new(list, json_pack("{ss ss ss ss si}", "name", "m", "mountpoint", "/cg",
+                                                      "path", "/a", "controllers", "", "version", 1));
+        }
+        assert_int_equal(cgroup_from_json(json, NULL, &cgroup, NULL), -EBADMSG);
+        json_decref(json);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(hierarchies_are_found_wherever_they_are_mounted),
+                cmocka_unit_test(a_mount_of_part_of_a_hierarchy_is_no_parent_by_its_name_alone),
                 cmocka_unit_test(unified_alone_has_no_name),
                 cmocka_unit_test(nothing_mounted_is_no_hierarchy),
                 cmocka_unit_test(tables_that_are_none_are_refused),
@@ -240,6 +273,7 @@ int main(void)
                 cmocka_unit_test(path_stays_below_the_root),
                 cmocka_unit_test(state_file_is_read_back),
                 cmocka_unit_test(state_files_that_are_none_are_refused),
+                cmocka_unit_test(a_state_has_as_many_hierarchies_as_there_is_room_for),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,7 +64,7 @@ static void a_failure_names_kind_number_and_what_was_said(void **state)
 
         (void)one(&hooks[0], "");
         hooks[0].path = "/bin/true";
-        (void)one(&hooks[1], "echo 'no \033[2J reason' >&2; exit 3");
+        (void)one(&hooks[1], "echo 'no \033[2J\177reason' >&2; exit 3");
         struct spec_hook_list list = {hooks, 2};
         hooks[0].args = (struct spec_strings){NULL, 0};
 
@@ -72,6 +72,19 @@ static void a_failure_names_kind_number_and_what_was_said(void **state)
         assert_string_equal(error_text(&err),
                             "error running createRuntime hook #1: /bin/sh: exit status 3; it said: "
                             "no  [2J reason");
+}
+
+static void a_long_output_loses_its_end_only(void **state)
+{
+        (void)state;
+        struct spec_hook hook;
+        struct spec_hook_list list = one(&hook, "printf '%01000d' 0; exit 1");
+        struct error err = {0};
+
+        assert_int_equal(hooks_run(&list, "prestart", "{}", NULL, &err), -ECANCELED);
+        const char *said = strstr(error_text(&err), "it said: ");
+        assert_non_null(said);
+        assert_int_equal(strspn(said + strlen("it said: "), "0"), 600);
 }
 
 static void a_hook_that_is_not_there_is_an_error(void **state)
@@ -161,6 +174,7 @@ int main(void)
                 cmocka_unit_test(a_state_larger_than_a_pipe_blocks_nobody),
                 cmocka_unit_test(output_larger_than_a_pipe_blocks_nobody),
                 cmocka_unit_test(a_failure_names_kind_number_and_what_was_said),
+                cmocka_unit_test(a_long_output_loses_its_end_only),
                 cmocka_unit_test(a_hook_that_is_not_there_is_an_error),
                 cmocka_unit_test(the_path_is_executed_whatever_the_first_argument_is),
                 cmocka_unit_test(a_hook_has_its_environment_or_the_given_one),

@@ -242,6 +242,7 @@ static void a_failure_leaves_no_group(void **state)
 {
         const char *root = *state;
         const struct spec_intel_rdt spec = {.clos_id = NULL};
+        char line[] = "MB:0=50";
         struct intel_rdt rdt;
         struct error err = {0};
 
@@ -250,6 +251,10 @@ static void a_failure_leaves_no_group(void **state)
         assert_int_equal(intel_rdt_apply(root, "c1", &spec, 1, &rdt, &err), -ENOENT);
         assert_non_null(strstr(error_text(&err), "last_cmd_status: masks overlap in other group"));
         assert_false(exists(root, "c1"));
+        /* But one by a closID, which others may use by now. */
+        const struct spec_intel_rdt shared = {.clos_id = "gold", .schemata = {(char *[]){line, NULL}, 1}};
+        assert_int_equal(intel_rdt_apply(root, "c1", &shared, 1, &rdt, &err), -ENOENT);
+        assert_true(exists(root, "gold"));
 }
 
 static void refuses_what_can_not_be(void **state)
@@ -273,9 +278,12 @@ static void refuses_what_can_not_be(void **state)
         assert_int_equal(intel_rdt_apply(root, "c1", &spec, 1, &rdt, &err), -ENOTSUP);
         spec = (struct spec_intel_rdt){.mem_bw_schema = "MB:0=50"};
         assert_int_equal(intel_rdt_apply(root, "c1", &spec, 1, &rdt, &err), -ENOTSUP);
-        json_t *json = json_pack("{s:s}", "path", "/a/../b");
-        assert_int_equal(intel_rdt_from_json(json, &rdt, &err), -EBADMSG);
-        json_decref(json);
+        static const char *const paths[] = {"a", "/a/../b", "/a/.."};
+        for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+                json_t *json = json_pack("{s:s}", "path", paths[i]);
+                assert_int_equal(intel_rdt_from_json(json, &rdt, &err), -EBADMSG);
+                json_decref(json);
+        }
 }
 
 int main(void)
