@@ -48,7 +48,8 @@ struct service {
         struct buf in;
         struct buf out;
         bool frames_wait; /* in `in`, as there were too many replies */
-        bool is_set_up;
+        bool setup_came;
+        bool is_set_up; /* it was carried out, too */
         bool is_over;
         bool first_came;
         int first_status; /* -1 until the container's process ended */

@@ -129,15 +129,16 @@ static bool take_setup(struct service *service, const struct service_frame *fram
         struct failure f = {0};
         struct error err = {0};
 
-        if (service->is_set_up || service->first_came)
+        if (service->setup_came)
                 return false;
+        service->setup_came = true;
         int r = service_container_decode(frame->bytes, &container, &err);
         if (r < 0)
                 failure_set(&f, 0, NULL, "understand the container's configuration: %.180s",
                             error_text(&err));
         else
                 r = service->hooks.set_up(&container, service->hooks.user, &f);
-        service->is_set_up = true;
+        service->is_set_up = r == 0;
         if (r < 0)
                 send_failed(service, 0, &f);
         else

@@ -115,6 +115,7 @@ static _Noreturn void run_guest(int fd)
                                             .over = over,
                                             .user = &guest};
 
+        setpgid(0, 0); /* what it sends to a group is not for the test */
         sigaction(SIGPIPE, &(const struct sigaction){.sa_handler = SIG_IGN}, NULL);
         fd_set_nonblocking(fd);
         if (loop_new(&guest.loop, NULL) < 0 ||
@@ -481,6 +482,65 @@ static void test_the_others_end_with_the_first(void **state)
         finish(&p, 2);
 }
 
+static void test_no_process_comes_after_the_first_however_that_ended(void **state)
+{
+        cleanup_buf struct buf out = buf_with_max(4096), err = buf_with_max(4096);
+        cleanup_service_process struct service_process process;
+        struct parent p;
+        int status = -1;
+
+        (void)state;
+        begin(&p);
+        run(&p, 1, "exit 0");
+        collect(&p, 1, &out, &err, &status);
+        assert_int_equal(status, 0);
+        describe(&process, "true");
+        create(&p, 2, &process);
+        expect(&p, SERVICE_FAILED, 2);
+        assert_int_equal(p.frame.failed.errnum, ESRCH);
+        finish(&p, 2);
+}
+
+static void test_a_signal_before_the_start_reaches_nobody(void **state)
+{
+        cleanup_buf struct buf out = buf_with_max(4096), err = buf_with_max(4096);
+        cleanup_service_process struct service_process process;
+        struct service_frame signal = {.type = SERVICE_SIGNAL, .process = 1};
+        struct parent p;
+        int status = -1;
+
+        (void)state;
+        begin(&p);
+        describe(&process, "exit 6");
+        create(&p, 1, &process);
+        expect(&p, SERVICE_CREATED, 1);
+        signal.signal = SIGTERM;
+        send_frame(&p, &signal);
+        send_type(&p, SERVICE_START, 1);
+        expect(&p, SERVICE_STARTED, 1);
+        collect(&p, 1, &out, &err, &status);
+        assert_int_equal(status, 6);
+        finish(&p, 2);
+}
+
+static void test_there_are_as_many_processes_as_the_protocol_says(void **state)
+{
+        cleanup_service_process struct service_process process;
+        struct parent p;
+
+        (void)state;
+        begin(&p);
+        describe(&process, "true");
+        for (uint32_t id = 1; id <= SERVICE_PROCESSES_MAX; id++) {
+                create(&p, id, &process);
+                expect(&p, SERVICE_CREATED, id);
+        }
+        create(&p, SERVICE_PROCESSES_MAX + 1, &process);
+        expect(&p, SERVICE_FAILED, SERVICE_PROCESSES_MAX + 1);
+        assert_int_equal(p.frame.failed.errnum, EAGAIN);
+        finish(&p, 2);
+}
+
 static void test_why_something_failed_is_told(void **state)
 {
         cleanup_service_process struct service_process process;
@@ -496,7 +556,12 @@ static void test_why_something_failed_is_told(void **state)
         send_frame(&p, &setup);
         expect(&p, SERVICE_FAILED, 0);
         assert_string_equal(p.frame.failed.path, "/bad");
+        /* There is no container that a process could be of. */
+        describe(&process, "true");
+        create(&p, 1, &process);
+        assert_false(next(&p));
         finish(&p, 2);
+        service_process_done(&process);
 
         begin(&p);
         describe(&process, "");
@@ -517,6 +582,112 @@ static void test_why_something_failed_is_told(void **state)
         finish(&p, 2);
 }
 
+static void send_bytes(struct parent *p, uint32_t id, size_t n)
+{
+        static uint8_t zeros[SERVICE_DATA_MAX];
+        struct service_frame frame = {.type = SERVICE_DATA, .process = id, .stream = SERVICE_STDIN};
+
+        for (size_t at = 0; at < n; at += frame.bytes.n) {
+                frame.bytes = view_of(zeros, n - at < sizeof(zeros) ? n - at : sizeof(zeros));
+                send_frame(p, &frame);
+        }
+}
+
+/* Sends process 1, which reads nothing, all that it may be sent: what its pipe takes is granted again. */
+static void fill_input(struct parent *p, const struct service_process *process)
+{
+        uint32_t id = 2; /* of a process whose making says that all before it has had its effect */
+
+        for (size_t window = SERVICE_WINDOW; window > 0; id++) {
+                send_bytes(p, 1, window);
+                window = 0;
+                create(p, id, process);
+                while (next(p) && p->frame.type == SERVICE_GRANT)
+                        window += p->frame.taken;
+                assert_int_equal(p->frame.type, SERVICE_CREATED);
+        }
+}
+
+static void test_a_parent_sends_no_more_than_was_granted(void **state)
+{
+        cleanup_service_process struct service_process process;
+        struct service_frame grant_of_input = {.type = SERVICE_GRANT, .process = 1, .stream = SERVICE_STDIN};
+        struct parent p;
+
+        (void)state;
+        describe(&process, "true");
+        begin(&p);
+        run(&p, 1, "exec sleep 100");
+        fill_input(&p, &process);
+        send_bytes(&p, 1, 1);
+        assert_false(next(&p));
+        finish(&p, 2);
+
+        begin(&p);
+        run(&p, 1, "exec sleep 100");
+        fill_input(&p, &process);
+        grant_of_input.taken = 1; /* to itself */
+        send_frame(&p, &grant_of_input);
+        assert_false(next(&p));
+        finish(&p, 2);
+}
+
+static void test_streams_have_a_direction_and_a_time(void **state)
+{
+        static const struct {
+                const char *what;
+                struct service_frame frame;
+                bool started;
+        } cases[] = {
+                {"before the start", {.type = SERVICE_END, .process = 1, .stream = SERVICE_STDIN}, false},
+                {"an input that is closed",
+                 {.type = SERVICE_CLOSE, .process = 1, .stream = SERVICE_STDIN},
+                 true},
+                {"an output that is ended",
+                 {.type = SERVICE_END, .process = 1, .stream = SERVICE_STDOUT},
+                 true},
+        };
+        cleanup_service_process struct service_process process;
+        struct parent p;
+
+        (void)state;
+        describe(&process, "exec sleep 100");
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                print_message("%s\n", cases[i].what);
+                begin(&p);
+                create(&p, 1, &process);
+                expect(&p, SERVICE_CREATED, 1);
+                if (cases[i].started) {
+                        send_type(&p, SERVICE_START, 1);
+                        expect(&p, SERVICE_STARTED, 1);
+                }
+                send_frame(&p, &cases[i].frame);
+                assert_false(next(&p));
+                finish(&p, 2);
+        }
+}
+
+static void test_nothing_comes_behind_the_end_of_an_input(void **state)
+{
+        cleanup_service_process struct service_process process;
+        struct parent p;
+
+        (void)state;
+        describe(&process, "true");
+        for (int again = 0; again < 2; again++) {
+                begin(&p);
+                run(&p, 1, "exec sleep 100");
+                fill_input(&p, &process); /* so that the end waits behind it */
+                send_type(&p, SERVICE_END, 1);
+                if (again)
+                        send_type(&p, SERVICE_END, 1);
+                else
+                        send_input(&p, 1, "x");
+                assert_false(next(&p));
+                finish(&p, 2);
+        }
+}
+
 static void test_a_parent_that_breaks_the_rules_ends_the_service(void **state)
 {
         struct parent p;
@@ -529,6 +700,21 @@ static void test_a_parent_that_breaks_the_rules_ends_the_service(void **state)
 
         begin(&p);
         send_type(&p, SERVICE_START, 9); /* never created */
+        assert_false(next(&p));
+        finish(&p, 2);
+
+        cleanup_service_process struct service_process process;
+        describe(&process, "exec sleep 100");
+        begin(&p);
+        create(&p, 1, &process);
+        expect(&p, SERVICE_CREATED, 1);
+        create(&p, 1, &process); /* the number is taken */
+        assert_false(next(&p));
+        finish(&p, 2);
+
+        begin(&p);
+        run(&p, 1, "exec sleep 100");
+        send_type(&p, SERVICE_START, 1); /* again */
         assert_false(next(&p));
         finish(&p, 2);
 
@@ -653,8 +839,14 @@ int main(void)
                 cmocka_unit_test(test_a_terminal_has_a_size_and_takes_another),
                 cmocka_unit_test(test_signals_reach_their_process),
                 cmocka_unit_test(test_the_others_end_with_the_first),
+                cmocka_unit_test(test_no_process_comes_after_the_first_however_that_ended),
+                cmocka_unit_test(test_a_signal_before_the_start_reaches_nobody),
+                cmocka_unit_test(test_there_are_as_many_processes_as_the_protocol_says),
                 cmocka_unit_test(test_why_something_failed_is_told),
                 cmocka_unit_test(test_a_parent_that_breaks_the_rules_ends_the_service),
+                cmocka_unit_test(test_a_parent_sends_no_more_than_was_granted),
+                cmocka_unit_test(test_streams_have_a_direction_and_a_time),
+                cmocka_unit_test(test_nothing_comes_behind_the_end_of_an_input),
                 cmocka_unit_test(test_who_takes_no_more_is_told),
                 cmocka_unit_test(test_many_requests_at_once_are_all_answered),
                 cmocka_unit_test(test_attributes_are_the_processs),
