@@ -9,6 +9,7 @@
 #include "lib/base/fd.h"
 #include "lib/enclave/service-protocol.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -19,7 +20,7 @@
 
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 10000, BIG = 600 * 1024 };
+enum { PATIENCE_MS = 10000, BIG = 600 * 1024, PIPE_SIZE = 64 * 1024 };
 
 struct guest {
         int fd;
@@ -279,6 +280,66 @@ static void *flood_beyond_the_window(void *user)
         return NULL;
 }
 
+/* All that it may, and then one byte. */
+static void *write_one_byte_beyond_the_window(void *user)
+{
+        static uint8_t zeros[SERVICE_DATA_MAX];
+        struct guest *guest = user;
+        struct service_frame frame;
+        size_t granted = 0;
+
+        if (!begin(guest))
+                return NULL;
+        for (size_t sent = 0; sent < SERVICE_WINDOW; sent += sizeof(zeros))
+                say_data(guest, 1, view_of(zeros, sizeof(zeros)));
+        while (granted < PIPE_SIZE && hear_type(guest, SERVICE_GRANT, &frame))
+                granted += frame.taken;
+        for (size_t sent = 0; sent < granted; sent += sizeof(zeros))
+                say_data(guest, 1, view_of(zeros, sizeof(zeros)));
+        say_data(guest, 1, view_of(zeros, 1));
+        while (hear(guest, &frame))
+                ;
+        return NULL;
+}
+
+static void *write_to_an_input(void *user)
+{
+        struct service_frame data = {.type = SERVICE_DATA, .process = 1, .stream = SERVICE_STDIN};
+        struct service_frame frame;
+
+        data.bytes = view_of_string("x");
+        if (begin(user))
+                say(user, data);
+        while (hear(user, &frame))
+                ;
+        return NULL;
+}
+
+static void *write_before_the_start(void *user)
+{
+        struct service_frame frame;
+
+        if (begin_created(user))
+                say_data(user, 1, view_of_string("x"));
+        while (hear(user, &frame))
+                ;
+        return NULL;
+}
+
+/* Of its own stream, where as much was sent on the parent's. */
+static void *grant_of_an_output(void *user)
+{
+        struct service_frame grant = {.type = SERVICE_GRANT, .process = 1, .stream = SERVICE_STDOUT};
+        struct service_frame frame;
+
+        grant.taken = 1;
+        if (begin(user) && hear_type(user, SERVICE_DATA, &frame))
+                say(user, grant);
+        while (hear(user, &frame))
+                ;
+        return NULL;
+}
+
 static void *exit_of_nobody(void *user)
 {
         struct service_frame frame;
@@ -344,8 +405,16 @@ static void *read_afterwards(void *user)
 
 static void test_a_guest_that_breaks_the_rules_is_the_end_of_its_process(void **state)
 {
-        void *(*const hostile[])(void *user) = {flood_beyond_the_window, exit_of_nobody, start_twice,
-                                                grant_what_was_not_sent, nonsense,       hang_up};
+        void *(*const hostile[])(void *user) = {flood_beyond_the_window,
+                                                write_one_byte_beyond_the_window,
+                                                write_to_an_input,
+                                                write_before_the_start,
+                                                grant_of_an_output,
+                                                exit_of_nobody,
+                                                start_twice,
+                                                grant_what_was_not_sent,
+                                                nonsense,
+                                                hang_up};
 
         (void)state;
         for (size_t i = 0; i < sizeof(hostile) / sizeof(*hostile); i++) {
@@ -355,6 +424,9 @@ static void test_a_guest_that_breaks_the_rules_is_the_end_of_its_process(void **
                 int status = -1;
 
                 prepare(f);
+                assert_int_equal(fcntl(f->stdio.fds[1], F_SETPIPE_SZ, PIPE_SIZE), PIPE_SIZE);
+                if (hostile[i] == grant_of_an_output)
+                        assert_int_equal(fd_write_full(f->input, "input", 5), 0);
                 assert_int_equal(pthread_create(&reader, NULL, read_afterwards, f), 0);
                 assert_int_equal(client_exec(f->client, 1, &status, &err), -EIO);
                 assert_true(error_text(&err)[0]);
@@ -386,6 +458,38 @@ static void test_why_a_container_cannot_be_made_is_told(void **state)
         (void)state;
         assert_int_equal(client_set_up(f->client, &container, &err), -ENODEV);
         assert_string_equal(error_text(&err), "in the enclave: cannot mount ?[2Jthing: /x: No such device");
+        finish(f);
+}
+
+static void *refuse_to_create(void *user)
+{
+        struct guest *guest = user;
+        struct service_frame frame;
+
+        say(guest, (struct service_frame){.type = SERVICE_HELLO, .version = SERVICE_VERSION});
+        if (hear_type(guest, SERVICE_SETUP, &frame))
+                say_simple(guest, SERVICE_READY, 0);
+        if (hear_type(guest, SERVICE_CREATE, &frame))
+                say(guest, service_frame_failed(1, EAGAIN, "run so many", NULL));
+        while (hear(guest, &frame))
+                ;
+        return NULL;
+}
+
+static void test_a_process_that_was_not_made_is_none(void **state)
+{
+        const struct service_container container = {.hostname = "h"};
+        cleanup_service_process struct service_process process = {.cwd = "/"};
+        struct fixture *f = start(refuse_to_create);
+        int pid = -1, status = -1;
+
+        (void)state;
+        assert_int_equal(client_set_up(f->client, &container, NULL), 0);
+        assert_int_equal(client_run(f->client, NULL), 0);
+        assert_int_equal(service_process_add_arg(&process, "x"), 0);
+        assert_int_equal(client_create(f->client, &process, &f->stdio, &pid, NULL), -EAGAIN);
+        assert_int_equal(client_kill(f->client, 1, SIGKILL, NULL), -ESRCH);
+        assert_int_equal(client_exec(f->client, 1, &status, NULL), -ESRCH);
         finish(f);
 }
 
@@ -504,6 +608,7 @@ int main(void)
                 cmocka_unit_test(test_all_output_is_passed_on_before_the_end),
                 cmocka_unit_test(test_a_guest_that_breaks_the_rules_is_the_end_of_its_process),
                 cmocka_unit_test(test_why_a_container_cannot_be_made_is_told),
+                cmocka_unit_test(test_a_process_that_was_not_made_is_none),
                 cmocka_unit_test(test_another_version_is_refused),
                 cmocka_unit_test(test_signals_go_to_the_process_and_come_back_as_its_status),
                 cmocka_unit_test(test_a_signal_from_before_the_start_reaches_the_process),
