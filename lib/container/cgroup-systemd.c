@@ -104,7 +104,8 @@ static int name_unit(struct systemd_data *data, const struct cgroup_request *req
                 }
         }
         if (name.n > 6 && memcmp(name.p + name.n - 6, ".slice", 6) == 0)
-                return error_set(err, -EINVAL, "\"%s\" names a slice, which holds no container itself", path);
+                return error_set(err, -EINVAL, "\"%s\" names a slice, which holds no container itself",
+                                 path ? path : request->id);
         if (slice_size >= sizeof(data->slice))
                 return error_set(err, -ENAMETOOLONG, "cgroupsPath: the slice's name is too long");
         snprintf(data->slice, sizeof(data->slice), "%.*s", (int)slice_size, slice);

@@ -180,6 +180,10 @@ static void paths_that_name_no_unit_are_refused(void **state)
                 if (cgroup_create(&request, NULL, &cgroup, &err) != -EINVAL)
                         fail_msg("%s: %s", bad[i], error_text(&err));
         }
+        const struct cgroup_request request = {.id = "x.slice", .systemd = true};
+        struct error err = {0};
+        assert_int_equal(cgroup_create(&request, NULL, &cgroup, &err), -EINVAL);
+        assert_non_null(strstr(error_text(&err), "\"x.slice\" names a slice"));
 }
 
 static void says_that_nobody_answers(void **state)
