@@ -247,6 +247,8 @@ static void test_linux(void **state)
                  ".linux.uidMappings[0]: size must be above 0"},
                 {"'gidMappings': [{'containerID': 1, 'hostID': 0, 'size': 4294967295}]",
                  ".linux.gidMappings[0]: goes past the last id, 4294967294"},
+                {"'uidMappings': [{'containerID': 0, 'hostID': 4294967290, 'size': 6}]",
+                 ".linux.uidMappings[0]: goes past the last id, 4294967294"},
                 {"'uidMappings': [{'containerID': 0, 'hostID': 0, 'size': 1}]",
                  ".linux.uidMappings: user namespace mappings specified, but user namespace isn't enabled in "
                  "the config"},
