@@ -35,7 +35,7 @@ static int try(const char *process, const char *rest, struct translated *ret, st
 
 static void test_resources_become_the_machines(void **state)
 {
-        cleanup_translated struct translated t = {0}, u = {0}, v = {0};
+        cleanup_translated struct translated t = {0}, u = {0}, v = {0}, w = {0};
 
         (void)state;
         assert_int_equal(try("",
@@ -53,6 +53,13 @@ static void test_resources_become_the_machines(void **state)
         assert_int_equal(u.cpus, 4);
         assert_int_equal(try("", ",\"linux\":{\"resources\":{\"memory\":{\"limit\":4096}}}", &v, NULL), 0);
         assert_int_equal(v.mem_mib, 1);
+        /* A quota of more CPUs than the list has gives no more of them. */
+        assert_int_equal(try("",
+                             ",\"linux\":{\"resources\":{\"cpu\":{\"cpus\":\"0-1\",\"quota\":900000,"
+                             "\"period\":100000}}}",
+                             &w, NULL),
+                         0);
+        assert_int_equal(w.cpus, 2);
 }
 
 static void test_the_process_is_the_configurations(void **state)
@@ -134,10 +141,15 @@ static void test_what_an_enclave_cannot_have_is_refused_by_name_unless_allowed(v
                  "process.ioPriority"},
                 {",\"apparmorProfile\":\"strict\"", "%s", "the AppArmor profile strict"},
                 {",\"selinuxLabel\":\"a:b:special_t:s0\"", "%s", "the SELinux label a:b:special_t:s0"},
+                {",\"selinuxLabel\":\"a:b:container_tt:s0\"", "%s", "the SELinux label a:b:container_tt:s0"},
                 {",\"execCPUAffinity\":{\"initial\":\"0\"}", "%s", "process.execCPUAffinity"},
                 {"",
                  ",\"linux\":{\"devices\":[{\"path\":\"/dev/"
                  "null\",\"type\":\"c\",\"major\":1,\"minor\":1}]%s}",
+                 "device /dev/null"},
+                {"",
+                 ",\"linux\":{\"devices\":[{\"path\":\"/dev/"
+                 "null\",\"type\":\"b\",\"major\":1,\"minor\":3}]%s}",
                  "device /dev/null"},
                 {"", ",\"linux\":{\"namespaces\":[{\"type\":\"user\",\"path\":\"/x\"}]%s}",
                  "joining the namespace /x"},
@@ -155,7 +167,8 @@ static void test_what_an_enclave_cannot_have_is_refused_by_name_unless_allowed(v
                 {"", ",\"mounts\":[{\"destination\":\"/x\",\"type\":\"tmpfs\",\"options\":[\"remount\"]}]%s",
                  "mount on /x: remounts"},
         };
-        static const char allowed[] = ",\"annotations\":{\"enclave.vm.allow-unenforced\":\"true\"}";
+        static const char allowed[] = ",\"annotations\":{\"enclave.vm.allow-unenforced\":\"true\"}",
+                          denied[] = ",\"annotations\":{\"enclave.vm.allow-unenforced\":\"false\"}";
 
         (void)state;
         for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -168,6 +181,8 @@ static void test_what_an_enclave_cannot_have_is_refused_by_name_unless_allowed(v
                 assert_int_equal(try(cases[i].process, rest, &t, &err), -ENOTSUP);
                 assert_non_null(strstr(error_text(&err), cases[i].text));
                 size_t n = strlen(rest);
+                (void)snprintf(rest + n, sizeof(rest) - n, "%s", denied);
+                assert_int_equal(try(cases[i].process, rest, &t, &err), -ENOTSUP);
                 (void)snprintf(rest + n, sizeof(rest) - n, "%s", allowed);
                 assert_int_equal(try(cases[i].process, rest, &t, &err), 0);
                 translated_done(&t);
@@ -241,6 +256,9 @@ static void test_volumes_are_refused_or_opened(void **state)
         (void)state;
         assert_int_equal(try("", mount_tmp, &t, &err), -ENOTSUP);
         assert_non_null(strstr(error_text(&err), "mount of /tmp on /v: files of the host can't be shared"));
+        (void)snprintf(rest, sizeof(rest), "%s,\"annotations\":{\"enclave.vm.allow-host-mounts\":\"false\"}",
+                       mount_tmp);
+        assert_int_equal(try("", rest, &t, &err), -ENOTSUP);
         (void)snprintf(rest, sizeof(rest), "%s,\"annotations\":{\"enclave.vm.allow-host-mounts\":\"true\"}",
                        mount_tmp);
         assert_int_equal(try("", rest, &t, &err), 0);
