@@ -77,10 +77,12 @@ static void nonsense_is_refused(void **state)
                 MESSAGE("\x7a\x04\x08\x00\x08\x00", -EBADMSG),             /* two codes */
                 MESSAGE("\x7a\x02\x0a\x00", -EBADMSG),                     /* a code of bytes */
                 MESSAGE("\x7a\x07\x08\x80\x80\x80\x80\x10\x00", -EBADMSG), /* a code of 33 bits */
-                MESSAGE("\x7a\x02\x12\x00", -EBADMSG),                     /* no code */
-                MESSAGE("\x7a\x04\x08\x00\x10\x00", -EBADMSG),             /* a number for bytes */
-                MESSAGE("\x7a\x02\x02\x00", -EBADMSG),                     /* field 0 */
-                MESSAGE("\x7a\x02\x0b\x00", -EBADMSG),                     /* a group */
+                MESSAGE("\x7a\x0b\x08\x80\x80\x80\x80\x80\x80\x80\x80\x80\x02",
+                        -EBADMSG),                                                 /* a code of 65 bits */
+                MESSAGE("\x7a\x02\x12\x00", -EBADMSG),                             /* no code */
+                MESSAGE("\x7a\x04\x08\x00\x10\x00", -EBADMSG),                     /* a number for bytes */
+                MESSAGE("\x7a\x02\x02\x00", -EBADMSG),                             /* field 0 */
+                MESSAGE("\x7a\x02\x0b\x00", -EBADMSG),                             /* a group */
                 MESSAGE("\x7a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", -EBADMSG), /* 2^64 - 1 bytes */
                 MESSAGE("\x7a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", -EBADMSG), /* a number of 65 bits */
                 MESSAGE("\xa2\x01\x02\x08\x01", -EOPNOTSUPP), /* it doesn't know the call */

@@ -136,6 +136,57 @@ static void sizes_that_wrap_around_are_refused(void **state)
         expect(buf_view(&quote), -EBADMSG, "claims 4294967295 bytes of signature data");
 }
 
+/* A quote with so much authentication data: -E2BIG, or what the parser makes of it. */
+static int parse_with_authentication(size_t n)
+{
+        static uint8_t authentication[SGX_QUOTE_AUTH_MAX + 1];
+        cleanup_buf struct buf quote = some_quote(), again = buf_with_max(SGX_QUOTE_MAX);
+        struct sgx_quote q;
+
+        assert_int_equal(sgx_quote_parse(buf_view(&quote), &q, NULL), 0);
+        q.authentication = view_of(authentication, n);
+        assert_int_equal(sgx_quote_put_signed(&again, &q, quote.p + 48), 0);
+        int r = sgx_quote_put_signature(&again, &q);
+        return r < 0 ? r : sgx_quote_parse(buf_view(&again), &q, NULL);
+}
+
+static void sizes_have_their_limits(void **state)
+{
+        cleanup_free uint8_t *large = calloc(1, SGX_QUOTE_MAX + 1);
+        cleanup_buf struct buf quote = some_quote();
+        (void)state;
+
+        assert_int_equal(parse_with_authentication(SGX_QUOTE_AUTH_MAX), 0);
+        assert_int_equal(parse_with_authentication(SGX_QUOTE_AUTH_MAX + 1), -E2BIG);
+        put_le(quote.p + AT_AUTH_SIZE, SGX_QUOTE_AUTH_MAX + 1, 2);
+        expect(buf_view(&quote), -EBADMSG, "bytes of authentication data; the limit is");
+        memcpy(large, quote.p, quote.n);
+        expect(view_of(large, SGX_QUOTE_MAX + 1), -EBADMSG, "a quote of 32769 bytes");
+        put_le(large + AT_VERSION, 9, 2);
+        expect(view_of(large, SGX_QUOTE_MAX), -ENOTSUP, "a quote of version 9");
+}
+
+static void a_target_has_nothing_where_the_format_has_nothing(void **state)
+{
+        const struct sgx_targetinfo target = {.mrenclave = {1}, .misc_select = 1, .config_id = {2}};
+        uint8_t bytes[SGX_TARGETINFO_SIZE];
+        struct sgx_targetinfo again;
+        (void)state;
+
+        sgx_targetinfo_encode(&target, bytes);
+        assert_int_equal(sgx_targetinfo_decode(bytes, &again), 0);
+        assert_memory_equal(again.mrenclave, target.mrenclave, SGX_HASH_SIZE);
+        /* MRENCLAVE, attributes, CET, CONFIGSVN, MISCSELECT, 8 bytes, CONFIGID, and the rest. */
+        for (size_t at = 0; at < sizeof(bytes); at++) {
+                bool reserved = (at >= 48 && at < 50) || (at >= 56 && at < 64) || at >= 128;
+
+                bytes[at] ^= 0x80;
+                if (sgx_targetinfo_decode(bytes, &again) != (reserved ? -EINVAL : 0))
+                        fail_msg("byte %zu", at);
+                bytes[at] ^= 0x80;
+        }
+}
+
 static void only_what_this_simulation_reported_to_its_quoting_enclave_is_quoted(void **state)
 {
         cleanup_buf struct buf quote = buf_with_max(SGX_QUOTE_MAX);
@@ -178,6 +229,8 @@ int main(void)
                 cmocka_unit_test(a_quote_of_another_kind_is_named),
                 cmocka_unit_test(a_quote_that_ends_anywhere_is_refused),
                 cmocka_unit_test(sizes_that_wrap_around_are_refused),
+                cmocka_unit_test(sizes_have_their_limits),
+                cmocka_unit_test(a_target_has_nothing_where_the_format_has_nothing),
                 cmocka_unit_test(only_what_this_simulation_reported_to_its_quoting_enclave_is_quoted),
                 cmocka_unit_test(the_keys_are_those_of_the_root_key),
         };

@@ -159,6 +159,32 @@ static void attributes_count_where_the_mask_says_so(void **state)
         assert_int_equal(einit(bytes, &secs), SGX_SUCCESS);
 }
 
+/* What the CPU computes with must be numbers of RSA before it is compared with anything. */
+static void numbers_that_no_key_has_are_named(void **state)
+{
+        enum { MODULUS = 128, MODULUS_END = MODULUS + SGX_MODULUS_SIZE, SIGNATURE = 516 };
+        uint8_t good[SGX_SIGSTRUCT_SIZE], bytes[SGX_SIGSTRUCT_SIZE];
+        struct sgx_sigstruct s;
+        struct error err = {0};
+
+        some_sigstruct(*state, good);
+        memcpy(bytes, good, sizeof(good));
+        bytes[MODULUS] &= 0xfe;
+        assert_int_equal(sgx_sigstruct_decode(view_of(bytes, sizeof(bytes)), &s, NULL), 0);
+        assert_int_equal(sgx_sigstruct_verify(&s, &err), -EBADMSG);
+        assert_non_null(strstr(err.text, "MODULUS is no number"));
+        memcpy(bytes, good, sizeof(good));
+        bytes[MODULUS_END - 1] &= 0x7f;
+        assert_int_equal(sgx_sigstruct_decode(view_of(bytes, sizeof(bytes)), &s, NULL), 0);
+        assert_int_equal(sgx_sigstruct_verify(&s, &err), -EBADMSG);
+        assert_non_null(strstr(err.text, "MODULUS is no number"));
+        memcpy(bytes, good, sizeof(good));
+        memcpy(bytes + SIGNATURE, bytes + MODULUS, SGX_MODULUS_SIZE); /* as large as the modulus */
+        assert_int_equal(sgx_sigstruct_decode(view_of(bytes, sizeof(bytes)), &s, NULL), 0);
+        assert_int_equal(sgx_sigstruct_verify(&s, &err), -EBADMSG);
+        assert_non_null(strstr(err.text, "SIGNATURE is not below MODULUS"));
+}
+
 static void a_sigstruct_of_another_size_is_refused(void **state)
 {
         uint8_t bytes[SGX_SIGSTRUCT_SIZE + 1] = {0};
@@ -240,6 +266,7 @@ int main(void)
                 cmocka_unit_test(an_edit_of_any_field_is_refused_by_its_code),
                 cmocka_unit_test(an_enclave_other_than_the_signed_one_is_refused),
                 cmocka_unit_test(attributes_count_where_the_mask_says_so),
+                cmocka_unit_test(numbers_that_no_key_has_are_named),
                 cmocka_unit_test(a_sigstruct_of_another_size_is_refused),
                 cmocka_unit_test(keys_of_another_kind_are_refused),
                 cmocka_unit_test(a_flat_file_measures_as_the_manual_says),
