@@ -89,12 +89,112 @@ static void parts_that_are_wrong_are_refused(void **state)
         refuse("\x30\x82", "\x31\x82", 2, "malformed");
 }
 
+/* ---- extensions made by hand --------------------------------------------------------------------------- */
+
+static void put_value(struct buf *b, uint8_t tag, struct view content)
+{
+        assert_true(content.n < 0x10000);
+        buf_append_byte(b, tag);
+        if (content.n >= 0x100) {
+                buf_append_byte(b, 0x82);
+                buf_append_byte(b, (uint8_t)(content.n >> 8));
+        } else if (content.n >= 0x80) {
+                buf_append_byte(b, 0x81);
+        }
+        buf_append_byte(b, (uint8_t)content.n);
+        assert_int_equal(buf_append_view(b, content), 0);
+}
+
+/* SEQUENCE { OID arc.number or arc.2.number, the value as it is } */
+static void put_entry(struct buf *b, bool of_tcb, uint8_t number, struct view value)
+{
+        static const uint8_t arc[] = {0x2a, 0x86, 0x48, 0x86, 0xf8, 0x4d, 0x01, 0x0d, 0x01, 0x02};
+        cleanup_buf struct buf oid = buf_with_max(16), entry = buf_with_max(ROOM);
+
+        buf_append(&oid, arc, sizeof(arc) - !of_tcb);
+        buf_append_byte(&oid, number);
+        put_value(&entry, 0x06, buf_view(&oid));
+        buf_append_view(&entry, value);
+        put_value(b, 0x30, buf_view(&entry));
+}
+
+/* An extension with all parts of TCB but `left_out`, of which component 1 and PCESVN have these values. */
+static int parse_made(uint8_t left_out, struct view component, struct view pce_svn, struct pck *ret_pck)
+{
+        static const uint8_t octets[2 + PCK_CPU_SVN_SIZE] = {0x04, PCK_CPU_SVN_SIZE};
+        cleanup_buf struct buf tcb = buf_with_max(ROOM), whole = buf_with_max(ROOM), all = buf_with_max(ROOM),
+                               extension = buf_with_max(ROOM);
+
+        for (uint8_t part = 1; part <= 18; part++) {
+                if (part != left_out)
+                        put_entry(&tcb, true, part,
+                                  part == 1    ? component
+                                  : part == 17 ? pce_svn
+                                  : part == 18 ? view_of(octets, sizeof(octets))
+                                               : view_of("\x02\x01\x05", 3));
+        }
+        put_value(&whole, 0x30, buf_view(&tcb));
+        put_entry(&all, false, 2, buf_view(&whole));
+        put_entry(&all, false, 3, view_of("\x04\x02\0\0", 4));
+        put_entry(&all, false, 4,
+                  view_of("\x04\x06"
+                          "COFFER",
+                          8));
+        put_value(&extension, 0x30, buf_view(&all));
+        return pck_parse(buf_view(&extension), ret_pck, NULL);
+}
+
+static void each_part_of_the_tcb_is_needed(void **state)
+{
+        const struct view one = view_of("\x02\x01\x01", 3);
+        struct pck pck;
+        (void)state;
+
+        assert_int_equal(parse_made(0, one, one, &pck), 0);
+        assert_int_equal(pck.tcb[0], 1);
+        assert_int_equal(pck.tcb[15], 5);
+        for (uint8_t part = 1; part <= 18; part++)
+                assert_int_equal(parse_made(part, one, one, &pck), -EBADMSG);
+}
+
+static void numbers_are_in_their_shortest_form_and_fit(void **state)
+{
+        static const struct {
+                const char *bytes;
+                size_t n;
+                int component, pce_svn; /* what becomes of it; below 0: refused */
+        } numbers[] = {
+                {"\x02\x01\x7f", 3, 0x7f, 0x7f},     {"\x02\x02\x00\xff", 4, 0xff, 0xff},
+                {"\x02\x02\x01\x00", 4, -1, 0x100},  {"\x02\x03\x00\xff\xff", 5, -1, 0xffff},
+                {"\x02\x03\x01\x00\x00", 5, -1, -1}, {"\x02\x04\x00\x00\x00\x01", 6, -1, -1},
+                {"\x02\x02\x00\x01", 4, -1, -1}, /* a needless zero */
+                {"\x02\x81\x01\x01", 4, -1, -1}, /* a needless byte of length */
+                {"\x02\x82\x00\x01\x01", 5, -1, -1}, {"\x02\x00", 2, -1, -1},
+                {"\x02\x01\xff", 3, -1, -1},     /* -1 */
+                {"\x02\x01\x01\x00", 4, -1, -1}, /* more than its value in the entry */
+        };
+        const struct view one = view_of("\x02\x01\x01", 3);
+        (void)state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+                const struct view number = view_of(numbers[i].bytes, numbers[i].n);
+                struct pck pck = {.pce_svn = 0};
+                int r = parse_made(0, number, one, &pck);
+
+                assert_int_equal(r < 0 ? -1 : pck.tcb[0], numbers[i].component);
+                r = parse_made(0, one, number, &pck);
+                assert_int_equal(r < 0 ? -1 : pck.pce_svn, numbers[i].pce_svn);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(what_the_certificate_says_is_read),
                 cmocka_unit_test(one_that_ends_anywhere_is_refused),
                 cmocka_unit_test(parts_that_are_wrong_are_refused),
+                cmocka_unit_test(each_part_of_the_tcb_is_needed),
+                cmocka_unit_test(numbers_are_in_their_shortest_form_and_fit),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
