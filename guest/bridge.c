@@ -207,9 +207,10 @@ static int pump(struct bridge *bridge, struct direction *d, int from, int to)
         return 0;
 }
 
+/* An end is read only with nothing pending (pump()), so that it comes behind all bytes. */
 static void pass_on_end(struct direction *d, int to)
 {
-        if (!d->ended || d->closed || has_pending(d))
+        if (!d->ended || d->closed)
                 return;
         shutdown(to, SHUT_WR); /* where the target is gone already, its own direction ends too */
         d->closed = true;

@@ -36,6 +36,8 @@ static void test_kernel_command_line(void **state)
         assert_int_equal(settings_number("coffer.parent_cid=3x", NAME, 2), 2);
         assert_int_equal(settings_number("coffer.parent_cid=4294967295", NAME, 2), UINT32_MAX);
         assert_int_equal(settings_number("coffer.parent_cid=4294967296", NAME, 2), 2);
+        assert_int_equal(settings_number("coffer.parent_cid=0000000003", NAME, 2), 3);
+        assert_int_equal(settings_number("coffer.parent_cid=00000000003", NAME, 2), 2);
         assert_int_equal(settings_number("coffer.parent_cid=00000000000000003", NAME, 2), 2);
 }
 

@@ -244,6 +244,30 @@ static void state_files_that_are_none_are_refused(void **state)
         }
 }
 
+/* A container's end stops the unit: it must be one that was made for a container. */
+static void a_state_with_a_unit_that_is_no_scope_is_refused(void **state)
+{
+#define SCOPE "{\"driver\": \"systemd\", \"hierarchies\": [], \"unit\": \"%0*d.scope\"}"
+        char text[512];
+        const char *const bad[] = {"{\"driver\": \"systemd\", \"hierarchies\": []}",
+                                   "{\"driver\": \"systemd\", \"hierarchies\": [], \"unit\": \"x.service\"}",
+                                   text};
+        struct cgroup *cgroup = NULL;
+
+        (void)state;
+        snprintf(text, sizeof(text), SCOPE, 250, 0);
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+                json_t *json = json_loads(bad[i], 0, NULL);
+                assert_int_equal(cgroup_from_json(json, NULL, &cgroup, NULL), -EBADMSG);
+                json_decref(json);
+        }
+        snprintf(text, sizeof(text), SCOPE, 249, 0);
+        json_t *json = json_loads(text, 0, NULL);
+        assert_int_equal(cgroup_from_json(json, NULL, &cgroup, NULL), 0);
+        cgroup_free(cgroup);
+        json_decref(json);
+}
+
 static void a_state_has_as_many_hierarchies_as_there_is_room_for(void **state)
 {
         struct cgroup *cgroup = NULL;
@@ -273,6 +297,7 @@ int main(void)
                 cmocka_unit_test(path_stays_below_the_root),
                 cmocka_unit_test(state_file_is_read_back),
                 cmocka_unit_test(state_files_that_are_none_are_refused),
+                cmocka_unit_test(a_state_with_a_unit_that_is_no_scope_is_refused),
                 cmocka_unit_test(a_state_has_as_many_hierarchies_as_there_is_room_for),
         };
 
