@@ -62,6 +62,32 @@ static void test_resources_become_the_machines(void **state)
         assert_int_equal(w.cpus, 2);
 }
 
+static void test_a_quota_is_rounded_up_to_cpus(void **state)
+{
+        static const struct {
+                const char *cpu;
+                unsigned cpus;
+        } cases[] = {
+                {"\"quota\":200000,\"period\":100000", 2},
+                {"\"quota\":200001,\"period\":100000", 3},
+                {"\"quota\":1,\"period\":100000", 1},
+                {"\"quota\":350000", 4}, /* of the kernel's period */
+                {"\"quota\":350000,\"period\":0", 4},
+                {"\"quota\":2,\"period\":18446744073709551615", 1},
+                {"\"quota\":-1,\"period\":100000", 0},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+                cleanup_translated struct translated t = {0};
+                char rest[256];
+
+                (void)snprintf(rest, sizeof(rest), ",\"linux\":{\"resources\":{\"cpu\":{%s}}}", cases[i].cpu);
+                assert_int_equal(try("", rest, &t, NULL), 0);
+                assert_int_equal(t.cpus, cases[i].cpus);
+        }
+}
+
 static void test_the_process_is_the_configurations(void **state)
 {
         cleanup_translated struct translated t = {0};
@@ -270,6 +296,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_resources_become_the_machines),
+                cmocka_unit_test(test_a_quota_is_rounded_up_to_cpus),
                 cmocka_unit_test(test_the_process_is_the_configurations),
                 cmocka_unit_test(test_what_engines_bind_is_copied_and_shm_is_the_enclaves),
                 cmocka_unit_test(test_what_engines_bind_read_only_stays_so),

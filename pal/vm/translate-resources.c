@@ -60,6 +60,11 @@ static unsigned count_cpus(const char *list)
         return n;
 }
 
+static uint64_t period_of(const struct spec_cpu *cpu)
+{
+        return cpu->period.set && cpu->period.value > 0 ? cpu->period.value : PERIOD_DEFAULT;
+}
+
 static void size_machine(const struct spec_resources *resources, struct translated *translated)
 {
         const struct spec_cpu *cpu = &resources->cpu;
@@ -71,9 +76,9 @@ static void size_machine(const struct spec_resources *resources, struct translat
                 translated->mem_mib = 1;
         translated->host_cpus = cpu->cpus && *cpu->cpus ? cpu->cpus : NULL;
         translated->cpus = count_cpus(cpu->cpus);
-        if (cpu->quota.set && cpu->quota.value > 0 && cpu->period.set && cpu->period.value > 0) {
-                uint64_t period = cpu->period.value;
-                uint64_t n = ((uint64_t)cpu->quota.value + period - 1) / period;
+        if (cpu->quota.set && cpu->quota.value > 0) {
+                uint64_t quota = (uint64_t)cpu->quota.value, period = period_of(cpu);
+                uint64_t n = quota / period + (quota % period != 0);
                 if (translated->cpus == 0 || n < translated->cpus)
                         translated->cpus = n < INT_MAX ? (unsigned)n : 0;
         }
@@ -95,12 +100,10 @@ static int add_limit(struct service_container *container, const char *name, cons
 static int add_cpu(const struct spec_cpu *cpu, struct arena *arena, struct service_container *container,
                    struct error *err)
 {
-        uint64_t period = cpu->period.set && cpu->period.value > 0 ? cpu->period.value : PERIOD_DEFAULT;
-
         if (!cpu->quota.set || cpu->quota.value <= 0)
                 return 0;
         int r = add_limit(container, "cpu.max",
-                          arena_printf(arena, "%" PRId64 " %" PRIu64, cpu->quota.value, period), err);
+                          arena_printf(arena, "%" PRId64 " %" PRIu64, cpu->quota.value, period_of(cpu)), err);
         if (r == 0 && cpu->burst.set && cpu->burst.value > 0)
                 r = add_limit(container, "cpu.max.burst", arena_printf(arena, "%" PRIu64, cpu->burst.value),
                               err);
