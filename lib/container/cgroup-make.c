@@ -72,6 +72,23 @@ static int make_folders(char *path, size_t floor, unsigned *made)
         return 0;
 }
 
+/* Takes back the folders above `path` that were made for it, where it could not be made itself. */
+static void unmake_folders(const char *path, unsigned *made)
+{
+        char parent[CGROUP_FILE_PATH_MAX];
+        char *slash;
+
+        (void)stpcpy(parent, path);
+        while (*made > 0 && (slash = strrchr(parent, '/'))) {
+                *slash = 0;
+                if (rmdir(parent) == 0)
+                        --*made;
+                else if (errno != ENOENT)
+                        break;
+        }
+        *made = 0;
+}
+
 /* Writes each controller of the list with a "+" before it to the cgroup.subtree_control of the group that
  * `level` is. Those that the group can't pass on are missed by whoever needs them, and named there. */
 static void pass_on(const struct cgroup_hierarchy *level, const char *controllers)
@@ -178,8 +195,10 @@ int cgroup_make_in(struct cgroup *cgroup, struct cgroup_hierarchy *hierarchy,
         if (r < 0)
                 return error_errno(err, -r, "cgroup");
         r = make_folders(path, strlen(hierarchy->mountpoint), &hierarchy->made);
-        if (r < 0 && r != -EEXIST)
+        if (r < 0 && r != -EEXIST) {
+                unmake_folders(path, &hierarchy->made);
                 return error_errno(err, -r, "cgroup: mkdir %s", path);
+        }
         if (hierarchy->unified)
                 return make_unified(cgroup, hierarchy, resources, err);
         if (hierarchy->controllers & (1u << CGROUP_CPUSET))

@@ -17,8 +17,8 @@
 #include "lib/base/error.h"
 
 /* Checks `path`; `more` is a list of further folders, apart by colons, or NULL.  *ret_path is the file
- * itself, links resolved, on the heap.  -ENOENT, -EACCES (another folder), -EPERM (others can write it),
- * with the way out. */
+ * itself, links resolved, on the heap.  -ENOENT, -EINVAL (no regular file), -EACCES (another folder), -EPERM
+ * (others can write it), with the way out. */
 int pal_path_check(const char *path, const char *more, char **ret_path, struct error *err);
 
 /* Where the running program is installed, "/usr/local" for "/usr/local/sbin/rune", or the build tree

@@ -276,6 +276,40 @@ static void group_with_processes_is_refused(void **state)
         end(&f);
 }
 
+/* The kernel takes no newline in the name of a group. */
+static void group_that_cannot_be_made_leaves_none_above_it(void **state)
+{
+        struct cgroup *cgroup = NULL;
+        struct error err = {0};
+        struct fixture f = {.child = 0};
+        char path[96], folder[256];
+
+        (void)state;
+        make(&f, NULL);
+        snprintf(path, sizeof(path), "%s-new/a/\n/b", f.path);
+        struct cgroup_request request = {.id = "live", .path = path};
+        assert_int_equal(cgroup_create(&request, NULL, &cgroup, &err), -EINVAL);
+        for (size_t i = 0; i < f.cgroup->n; i++) {
+                snprintf(folder, sizeof(folder), "%s%s-new", f.cgroup->hierarchies[i].mountpoint, f.path);
+                assert_int_equal(access(folder, F_OK), -1);
+        }
+        end(&f);
+}
+
+static void root_of_all_groups_is_no_containers(void **state)
+{
+        static const char *const paths[] = {"/", "//", "/..", "/a/.."};
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+                struct cgroup_request request = {.id = "live", .path = paths[i]};
+                struct cgroup *cgroup = NULL;
+                struct error err = {0};
+                assert_int_equal(cgroup_create(&request, NULL, &cgroup, &err), -EINVAL);
+                assert_non_null(strstr(err.text, "is the root of all groups"));
+        }
+}
+
 static void frozen_group_is_refused_and_stays(void **state)
 {
         struct fixture f = {.child = 0};
@@ -503,6 +537,8 @@ int main(void)
                 cmocka_unit_test(process_is_put_in),
                 cmocka_unit_test(limits_are_set),
                 cmocka_unit_test(group_with_processes_is_refused),
+                cmocka_unit_test(group_that_cannot_be_made_leaves_none_above_it),
+                cmocka_unit_test(root_of_all_groups_is_no_containers),
                 cmocka_unit_test(frozen_group_is_refused_and_stays),
                 cmocka_unit_test(all_are_frozen_thawed_and_killed),
                 cmocka_unit_test(figures_are_told),
