@@ -627,6 +627,32 @@ static void v1_update_writes_the_difference(void **state)
         fake_free(f);
 }
 
+/* ---- processes ----------------------------------------------------------------------------------------- */
+
+/* 0 stands for one whose number isn't ours to know; a signal for it would be for our own process group. */
+static void processes_of_other_namespaces_are_left_out(void **state)
+{
+        static const char *const files[] = {"cgroup.procs", NULL};
+        static const char *const bad[] = {"7", "x\n", "-1\n", "\n", "2147483648\n", "00000000000000007\n"};
+        struct fake *f = fake_new(true);
+        pid_t *pids = NULL;
+        size_t n = 0;
+
+        (void)state;
+        add(f, "u", 0, files);
+        put(f, "u", "cgroup.procs", "0\n7\n0\n2147483647\n");
+        assert_int_equal(cgroup_pids_in(&f->cgroup.hierarchies[0], &pids, &n, &f->err), 0);
+        assert_int_equal(n, 2);
+        assert_int_equal(pids[0], 7);
+        assert_int_equal(pids[1], INT32_MAX);
+        free(pids);
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+                put(f, "u", "cgroup.procs", bad[i]);
+                assert_int_equal(cgroup_pids_in(&f->cgroup.hierarchies[0], &pids, &n, &f->err), -EBADMSG);
+        }
+        fake_free(f);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -653,6 +679,7 @@ int main(void)
                 cmocka_unit_test(v1_privileged_group_is_left_as_it_is),
                 cmocka_unit_test(v1_hole_in_a_wildcard_is_refused),
                 cmocka_unit_test(v1_update_writes_the_difference),
+                cmocka_unit_test(processes_of_other_namespaces_are_left_out),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,13 +137,42 @@ static int add_annotation(struct systemd_properties *p, const char *name, const 
         return systemd_property_add_annotations(p, &pairs, NULL);
 }
 
+/* Up to a percent, which is all that systemd knows; what is one stays one. */
+static void quotas_are_rounded_up(void **state)
+{
+        static const struct {
+                int64_t quota;
+                uint64_t period, per_second;
+        } cases[] = {
+                {50000, 100000, 500000},
+                {50001, 100000, 510000},
+                {1000, 1000000, 10000},
+                {200000, 0, 2000000},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                cleanup_systemd_properties struct systemd_properties p = {0};
+                const struct spec_resources r = {.cpu = {.quota = {true, cases[i].quota},
+                                                         .period = {cases[i].period > 0, cases[i].period}}};
+
+                assert_int_equal(systemd_property_add_resources(&p, &r, true, NULL), 0);
+                assert_number(&p, "CPUQuotaPerSecUSec", cases[i].per_second);
+        }
+}
+
 static void properties_from_annotations(void **state)
 {
         cleanup_systemd_properties struct systemd_properties p = {0};
         static const char *const bad[][2] = {
-                {"X", "1"},           {"Bad.Name", "1"},     {"Some", "'open"}, {"Some", "uint32 -1"},
-                {"Some", "['a',"},    {"Some", "['a' 'b']"}, {"Some", ""},      {"Some", "int32 2147483648"},
-                {"WaitSec", "'abc'"}, {"Some", "uint64 1x"}, {"WaitSec", "-5"}, {"Some", "'a' b"},
+                {"X", "1"},           {"Bad.Name", "1"},
+                {"Some", "'open"},    {"Some", "uint32 -1"},
+                {"Some", "['a',"},    {"Some", "['a' 'b']"},
+                {"Some", ""},         {"Some", "int32 2147483648"},
+                {"WaitSec", "'abc'"}, {"Some", "uint64 1x"},
+                {"WaitSec", "-5"},    {"Some", "'a' b"},
+                {"Xy", "1"},          {"Some", "['a'] x"},
+                {"WaitSec", "1e13"},
         };
 
         (void)state;
@@ -542,6 +571,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(limits_in_the_words_of_v1),
                 cmocka_unit_test(lists_that_are_none_are_refused),
                 cmocka_unit_test(device_rules_for_v1),
+                cmocka_unit_test(quotas_are_rounded_up),
                 cmocka_unit_test(properties_from_annotations),
                 cmocka_unit_test(paths_that_name_no_unit_are_refused),
                 cmocka_unit_test(says_that_nobody_answers),
