@@ -75,7 +75,7 @@ static int remove_children(int fd, const char *path, struct error *err)
                         continue;
                 int r = path_remove_tree(dirfd(dir), entry->d_name, err);
                 if (r < 0)
-                        return error_wrap(err, "%s", path);
+                        return error_wrap(err, "%s", path), r;
         }
 }
 
