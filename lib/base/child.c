@@ -63,18 +63,15 @@ static int lift(int *fd, int highest)
         return 0;
 }
 
-/* Closes all above `highest` but those that are kept. */
+/* Closes all above `highest` but those that are kept.  The program was lifted last, and each time to the
+ * lowest number that was free, so it lies behind `status`. */
 static int close_others(int highest, const struct kept_fds *kept)
 {
-        int low = kept->status, high = kept->status;
+        int last = kept->program > 0 ? kept->program : kept->status;
 
-        if (kept->program > 0 && kept->program < low)
-                low = kept->program;
-        else if (kept->program > high)
-                high = kept->program;
-        if ((low > highest + 1 && syscall(SYS_close_range, highest + 1, low - 1, 0) < 0) ||
-            (high > low + 1 && syscall(SYS_close_range, low + 1, high - 1, 0) < 0) ||
-            syscall(SYS_close_range, high + 1, ~0U, 0) < 0)
+        if ((kept->status > highest + 1 && syscall(SYS_close_range, highest + 1, kept->status - 1, 0) < 0) ||
+            (last > kept->status + 1 && syscall(SYS_close_range, kept->status + 1, last - 1, 0) < 0) ||
+            syscall(SYS_close_range, last + 1, ~0U, 0) < 0)
                 return -errno;
         return 0;
 }

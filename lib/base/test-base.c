@@ -2,12 +2,10 @@
 #include "lib/base/array.h"
 #include "lib/base/buf.h"
 #include "lib/base/checked.h"
-#include "lib/base/child.h"
 #include "lib/base/clock.h"
 #include "lib/base/fd.h"
 #include "lib/base/file.h"
 #include "lib/base/kernel-modules.h"
-#include "lib/base/loop.h"
 #include "lib/base/path.h"
 #include "lib/base/text.h"
 
@@ -19,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -50,6 +49,7 @@ static void error_grows_from_the_inside_out(void **state)
         assert_string_equal(error_text(&err),
                             "layer 3: write 5 bytes: No space left on device; free some space");
         assert_int_equal(error_set(NULL, -EPERM, "nobody listens"), -EPERM);
+        assert_string_equal(error_text(NULL), "unknown error");
 }
 
 static void error_loses_its_end_and_nothing_else_when_too_long(void **state)
@@ -121,6 +121,45 @@ static void buffer_filled_to_the_brim_still_ends_in_nul(void **state)
         assert_string_equal(buf_string(&b), "56");
 }
 
+static void what_did_not_fit_is_not_taken_for_whole(void **state)
+{
+        cleanup_buf struct buf b = buf_with_max(6);
+
+        (void)state;
+        assert_int_equal(buf_append_string(&b, "1234"), 0);
+        assert_int_equal(buf_append_string(&b, "567"), -E2BIG);
+        assert_null(buf_take_string(&b));
+        assert_int_equal(b.failed, 0);
+        assert_int_equal(buf_append_string(&b, "12"), 0);
+        cleanup_free char *whole = buf_take_string(&b);
+        assert_string_equal(whole, "12");
+        cleanup_free char *empty = buf_take_string(&b);
+        assert_string_equal(empty, "");
+}
+
+static void numbers_are_written_high_byte_first(void **state)
+{
+        cleanup_buf struct buf b = buf_with_max(6);
+
+        (void)state;
+        assert_int_equal(buf_append_be16(&b, 0x0102), 0);
+        assert_int_equal(buf_append_be32(&b, 0x03040506), 0);
+        assert_memory_equal(b.p, "\1\2\3\4\5\6", 6);
+}
+
+static void hex_is_decoded_where_it_is_as_long_as_asked_for(void **state)
+{
+        uint8_t bytes[2] = {9, 9};
+
+        (void)state;
+        assert_true(hex_decode(view_of_string("00fF"), bytes, 2));
+        assert_memory_equal(bytes, "\x00\xff", 2);
+        assert_false(hex_decode(view_of_string("00f"), bytes, 2));
+        assert_false(hex_decode(view_of_string("00ff0"), bytes, 2));
+        assert_false(hex_decode(view_of_string("00ff00"), bytes, 2));
+        assert_false(hex_decode(view_of_string("00fg"), bytes, 2));
+}
+
 static void base64_refuses_a_second_spelling_of_the_same_bytes(void **state)
 {
         cleanup_buf struct buf b = buf_with_max(100);
@@ -131,6 +170,7 @@ static void base64_refuses_a_second_spelling_of_the_same_bytes(void **state)
         assert_int_equal(base64_decode(view_of_string("aGVsbG9="), &b), -EBADMSG);
         assert_int_equal(base64_decode(view_of_string("aGVsbG8*"), &b), -EBADMSG);
         assert_int_equal(base64_decode(view_of_string("aGVsb"), &b), -EBADMSG);
+        assert_int_equal(base64_decode(view_of_string("AAAAA"), &b), -EBADMSG);
 }
 
 static void base64_round_trips_every_length(void **state)
@@ -228,6 +268,62 @@ static void short_file_is_read_into_the_first_room(void **state)
         assert_in_range(b.capacity, 5, 65536);
 }
 
+static void content_of_a_file_keeps_to_its_limit_afterwards(void **state)
+{
+        cleanup_free char *path = path_join(*state, "file");
+        cleanup_buf struct buf b = {0};
+
+        assert_int_equal(file_write_atomic(AT_FDCWD, path, view_of_string("12345"), 0600, NULL), 0);
+        assert_int_equal(file_read(AT_FDCWD, path, 5, &b, NULL), 0);
+        assert_int_equal(buf_append_byte(&b, '6'), -E2BIG);
+}
+
+static void devices_are_neither_read_nor_replaced(void **state)
+{
+        cleanup_free char *fifo = path_join(*state, "fifo");
+        cleanup_buf struct buf b = {0};
+        struct error err = {0};
+        struct atomic_file f;
+
+        assert_int_equal(file_read(AT_FDCWD, "/dev/zero", 5, &b, &err), -EINVAL);
+        assert_string_equal(error_text(&err), "/dev/zero: not a regular file");
+        assert_int_equal(mkfifo(fifo, 0600), 0);
+        assert_int_equal(atomic_file_begin(AT_FDCWD, fifo, 0600, &f, &err), -EINVAL);
+        assert_non_null(strstr(error_text(&err), "exists and is not a regular file"));
+        assert_int_equal(atomic_file_begin(AT_FDCWD, *state, 0600, &f, NULL), -EISDIR);
+        assert_int_equal(unlink(fifo), 0);
+        assert_int_equal(rmdir(*state), 0); /* nothing else was left in it */
+        assert_int_equal(mkdir(*state, 0700), 0);
+}
+
+static void atomic_file_that_cannot_take_its_place_leaves_nothing(void **state)
+{
+        cleanup_free char *path = path_join(*state, "target");
+        struct atomic_file f;
+        struct error err = {0};
+
+        assert_int_equal(atomic_file_begin(AT_FDCWD, path, 0600, &f, NULL), 0);
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_int_equal(atomic_file_commit(&f, &err), -EISDIR);
+        assert_int_equal(f.fd, -1);
+        assert_int_equal(rmdir(path), 0);
+        assert_int_equal(rmdir(*state), 0);
+        assert_int_equal(mkdir(*state, 0700), 0);
+}
+
+static void atomic_file_may_have_the_longest_name_and_its_own_mode(void **state)
+{
+        char name[NAME_MAX + 1];
+        cleanup_fd int folder = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct stat st;
+
+        memset(name, 'n', sizeof(name));
+        name[NAME_MAX] = '\0';
+        assert_int_equal(file_write_atomic(folder, name, view_of_string("x"), 0640, NULL), 0);
+        assert_int_equal(fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW), 0);
+        assert_int_equal(st.st_mode & 07777, 0640);
+}
+
 static void held_lock_is_seen_and_released(void **state)
 {
         cleanup_free char *path = path_join(*state, "lock");
@@ -241,6 +337,25 @@ static void held_lock_is_seen_and_released(void **state)
         assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
         fd_close_p(&other);
         assert_int_equal(file_lock(AT_FDCWD, path, &second, NULL), 0);
+}
+
+static void lock_is_exclusive_its_owners_and_no_link(void **state)
+{
+        cleanup_free char *path = path_join(*state, "lock");
+        cleanup_free char *link = path_join(*state, "link");
+        cleanup_fd int held = -1, none = -1;
+        struct stat st;
+        mode_t before = umask(0);
+
+        assert_int_equal(file_lock(AT_FDCWD, path, &held, NULL), 0);
+        umask(before);
+        assert_int_equal(fstat(held, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        cleanup_fd int other = open(path, O_RDWR | O_CLOEXEC);
+        assert_int_equal(flock(other, LOCK_SH | LOCK_NB), -1);
+        assert_int_equal(errno, EWOULDBLOCK);
+        assert_int_equal(symlink("elsewhere", link), 0);
+        assert_int_equal(file_lock(AT_FDCWD, link, &none, NULL), -ELOOP);
 }
 
 static void unnamed_file_is_in_no_folder(void **state)
@@ -290,6 +405,51 @@ static void link_out_of_the_root_stays_in_it(void **state)
         assert_int_equal(path_open_in_root(root, "link", O_RDONLY, 0, &fd, NULL), -ENOENT);
         assert_int_equal(path_open_in_root(root, "../secret", O_RDONLY, 0, &fd, NULL), -ENOENT);
         assert_int_equal(path_open_in_root(root, "../etc", O_RDONLY, 0, &fd, NULL), 0);
+        assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+}
+
+static void folders_are_made_where_nothing_else_is_in_the_way(void **state)
+{
+        cleanup_free char *file = path_join(*state, "file");
+        cleanup_free char *below = path_join(file, "below");
+
+        assert_int_equal(path_make_dirs(*state, 0700, NULL), 0);
+        assert_int_equal(file_write_atomic(AT_FDCWD, file, view_of_string("x"), 0600, NULL), 0);
+        assert_int_equal(path_make_dirs(file, 0700, NULL), -ENOTDIR);
+        assert_int_equal(path_make_dirs(below, 0700, NULL), -ENOTDIR);
+}
+
+static void what_has_no_last_name_has_no_parent(void **state)
+{
+        static const char *const cases[] = {"", "/", "a/", ".", "a/.", "..", "a/.."};
+        cleanup_fd int dir = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        cleanup_fd int parent = -1;
+        const char *name = NULL;
+
+        assert_int_equal(mkdirat(dir, "a", 0700), 0);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+                assert_int_equal(path_open_parent(dir, cases[i], &parent, &name, NULL), -EISDIR);
+        assert_int_equal(path_open_parent(dir, "a/b", &parent, &name, NULL), 0);
+        assert_string_equal(name, "b");
+}
+
+/* By its own code where nobody wants the text, too: not by the folder that is then not empty. */
+static void tree_that_cannot_be_removed_says_why(void **state)
+{
+        cleanup_free char *path = path_join(*state, "mounted");
+        cleanup_free char *file = path_join(path, "file");
+        struct error err = {0};
+
+        assert_int_equal(mkdir(path, 0700), 0);
+        if (mount("tmpfs", path, "tmpfs", 0, NULL) < 0)
+                skip(); /* takes CAP_SYS_ADMIN */
+        assert_int_equal(file_write_atomic(AT_FDCWD, file, view_of_string("x"), 0600, NULL), 0);
+        assert_int_equal(mount(NULL, path, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+        int with = path_remove_tree(AT_FDCWD, path, &err), without = path_remove_tree(AT_FDCWD, path, NULL);
+        assert_int_equal(umount(path), 0);
+        assert_int_equal(with, -EROFS);
+        assert_int_equal(without, -EROFS);
+        assert_non_null(strstr(error_text(&err), "mounted: file: Read-only file system"));
 }
 
 static void tree_is_removed_without_following_links(void **state)
@@ -309,122 +469,6 @@ static void tree_is_removed_without_following_links(void **state)
         assert_int_equal(path_remove_tree(AT_FDCWD, tree, NULL), 0);
 }
 
-static void program_that_is_missing_is_an_error_of_the_start(void **state)
-{
-        const char *const argv[] = {"/nonexistent/program", NULL};
-        const struct child_spec spec = {.argv = argv, .uid = (uid_t)-1};
-        struct child child = CHILD_NONE;
-        struct error err = {0};
-
-        (void)state;
-        assert_int_equal(child_start(&spec, &child, &err), -ENOENT);
-        assert_string_equal(err.text, "start /nonexistent/program: No such file or directory");
-        assert_int_equal(child.pid, 0);
-}
-
-static void child_gets_the_listed_descriptors_and_no_other(void **state)
-{
-        /* The list crosses over (a becomes b's number), which a naive row of dup2() gets wrong. */
-        const char *const argv[] = {"/bin/sh", "-c", "cat <&3; cat <&4; ls /proc/self/fd | tr '\\n' ' '",
-                                    NULL};
-        int a[2], b[2], out[2];
-        char text[64] = {0};
-        struct child child = CHILD_NONE;
-        int status = -1;
-
-        (void)state;
-        assert_int_equal(pipe2(a, O_CLOEXEC) | pipe2(b, O_CLOEXEC) | pipe2(out, O_CLOEXEC), 0);
-        int leak = dup(out[1]);
-        assert_int_equal(fd_write_full(a[1], "A", 1) | fd_write_full(b[1], "B", 1), 0);
-        const struct child_fd fds[] = {{b[0], 3}, {a[0], 4}, {out[1], 1}};
-        const struct child_spec spec = {.argv = argv, .fds = fds, .n_fds = 3, .uid = (uid_t)-1};
-        close(a[1]);
-        close(b[1]);
-        assert_int_equal(child_start(&spec, &child, NULL), 0);
-        close(out[1]);
-        close(leak);
-        assert_int_equal(child_wait(&child, &status), 0);
-        assert_int_equal(status, 0);
-        assert_true(read(out[0], text, sizeof(text) - 1) > 0);
-        /* ls itself opens the folder: one more than we gave. */
-        assert_string_equal(text, "BA0 1 2 3 4 5 ");
-        close(a[0]);
-        close(b[0]);
-        close(out[0]);
-}
-
-/* The descriptor may be below the pipe's of the start, or above it. */
-static void program_behind_a_descriptor_is_not_left_open(void **state)
-{
-        const char *const argv[] = {"ls", "/proc/self/fd", NULL};
-        int lowest = open("/bin/ls", O_RDONLY | O_CLOEXEC);
-        const int programs[] = {lowest, fcntl(lowest, F_DUPFD_CLOEXEC, 100)};
-
-        (void)state;
-        for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
-                int out[2], status = -1;
-                char text[64] = {0};
-                struct child child = CHILD_NONE;
-
-                assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-                const struct child_fd fds[] = {{out[1], 1}};
-                const struct child_spec spec = {
-                        .argv = argv, .program = programs[i], .fds = fds, .n_fds = 1, .uid = (uid_t)-1};
-                assert_int_equal(child_start(&spec, &child, NULL), 0);
-                close(out[1]);
-                assert_int_equal(child_wait(&child, &status), 0);
-                assert_int_equal(status, 0);
-                assert_true(read(out[0], text, sizeof(text) - 1) > 0);
-                assert_string_equal(text, "0\n1\n2\n3\n");
-                close(out[0]);
-        }
-        close(programs[0]);
-        close(programs[1]);
-}
-
-static void child_does_not_outlive_its_parent(void **state)
-{
-        int pipe_fds[2];
-
-        (void)state;
-        assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
-        pid_t middle = fork();
-        if (middle == 0) {
-                const char *const argv[] = {"/bin/sleep", "1000", NULL};
-                const struct child_fd fds[] = {{pipe_fds[1], 1}};
-                const struct child_spec spec = {
-                        .argv = argv, .fds = fds, .n_fds = 1, .uid = (uid_t)-1, .die_with_parent = true};
-                struct child child;
-                _exit(child_start(&spec, &child, NULL) == 0 ? 0 : 1);
-        }
-        int status;
-        close(pipe_fds[1]);
-        assert_int_equal(waitpid(middle, &status, 0), middle);
-        assert_int_equal(status, 0);
-        /* The sleeper holds the only writing end: end of file is its death. */
-        char byte;
-        assert_int_equal(read(pipe_fds[0], &byte, 1), 0);
-        close(pipe_fds[0]);
-}
-
-struct two_sources {
-        struct loop *loop;
-        struct loop_source *sources[2];
-        int calls;
-};
-
-static int remove_the_other(struct loop_source *source, int fd, uint32_t events, void *user)
-{
-        struct two_sources *two = user;
-
-        (void)fd;
-        (void)events;
-        two->calls++;
-        loop_remove(source == two->sources[0] ? &two->sources[1] : &two->sources[0]);
-        loop_quit(two->loop, 42);
-        return 0;
-}
-
 static void text_of_strangers_cannot_command_a_terminal(void **state)
 {
         static const struct {
@@ -439,6 +483,8 @@ static void text_of_strangers_cannot_command_a_terminal(void **state)
                 {"C1 \xc2\x9b"
                  "31m and raw \x9b",
                  "C1 \\xc2\\x9b31m and raw \\x9b"},
+                {"last of C1 \xc2\x9f, first behind it \xc2\xa0",
+                 "last of C1 \\xc2\\x9f, first behind it \xc2\xa0"},
                 {"cut \xe2\x82", "cut \\xe2\\x82"},
                 {"overlong \xc0\x9b \xe0\x80\x9b", "overlong \\xc0\\x9b \\xe0\\x80\\x9b"},
                 {"surrogate \xed\xa0\x80", "surrogate \\xed\\xa0\\x80"},
@@ -454,100 +500,6 @@ static void text_of_strangers_cannot_command_a_terminal(void **state)
         cleanup_buf struct buf b = buf_with_max(200);
         assert_int_equal(text_append_printable(view_of("a\0b", 3), "\n", &b), 0);
         assert_string_equal(buf_string(&b), "a\\x00b");
-}
-
-static void removed_source_is_not_called_from_the_same_batch(void **state)
-{
-        struct two_sources two = {0};
-        int a[2], b[2];
-
-        (void)state;
-        assert_int_equal(pipe2(a, O_CLOEXEC) | pipe2(b, O_CLOEXEC), 0);
-        assert_int_equal(fd_write_full(a[1], "x", 1) | fd_write_full(b[1], "x", 1), 0);
-        assert_int_equal(loop_new(&two.loop, NULL), 0);
-        assert_int_equal(loop_add_fd(two.loop, a[0], EPOLLIN, remove_the_other, &two, &two.sources[0], NULL),
-                         0);
-        assert_int_equal(loop_add_fd(two.loop, b[0], EPOLLIN, remove_the_other, &two, &two.sources[1], NULL),
-                         0);
-        assert_int_equal(loop_run(two.loop), 42);
-        assert_int_equal(two.calls, 1);
-        loop_free(two.loop);
-        close(a[0]);
-        close(a[1]);
-        close(b[0]);
-        close(b[1]);
-}
-
-static int raise_signal(struct loop_source *source, void *user)
-{
-        (void)source;
-        (void)user;
-        return raise(SIGUSR1);
-}
-
-static int quit_with_signal(struct loop_source *source, int sig, void *user)
-{
-        (void)source;
-        loop_quit(user, sig);
-        return 0;
-}
-
-static void timers_and_signals_reach_their_callbacks(void **state)
-{
-        cleanup_loop struct loop *loop = NULL;
-
-        (void)state;
-        assert_int_equal(loop_new(&loop, NULL), 0);
-        assert_int_equal(loop_add_signal(loop, SIGUSR1, quit_with_signal, loop, NULL, NULL), 0);
-        assert_int_equal(loop_add_timer(loop, 0, raise_signal, NULL, NULL, NULL), 0);
-        assert_int_equal(loop_run(loop), SIGUSR1);
-}
-
-static int take_byte(struct loop_source *source, int fd, uint32_t events, void *user)
-{
-        char byte;
-
-        (void)source, (void)events;
-        assert_int_equal(read(fd, &byte, 1), 1);
-        ++*(int *)user;
-        return byte == '!' ? -EPIPE : 0;
-}
-
-static void a_turn_does_what_is_ready_and_waits_for_nothing(void **state)
-{
-        cleanup_loop struct loop *loop = NULL;
-        int fds[2], taken = 0;
-
-        (void)state;
-        assert_int_equal(loop_new(&loop, NULL), 0);
-        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-        assert_int_equal(loop_add_fd(loop, fds[0], EPOLLIN, take_byte, &taken, NULL, NULL), 0);
-        assert_int_equal(loop_turn(loop), 0);
-        assert_int_equal(taken, 0);
-        assert_int_equal(write(fds[1], "a!", 2), 2);
-        assert_int_equal(loop_turn(loop), 0);
-        assert_int_equal(taken, 1);
-        assert_int_equal(loop_turn(loop), -EPIPE);
-        assert_int_equal(taken, 2);
-        close(fds[0]);
-        close(fds[1]);
-}
-
-static int fail_with_pipe(struct loop_source *source, void *user)
-{
-        (void)source;
-        (void)user;
-        return -EPIPE;
-}
-
-static void callback_error_ends_the_loop(void **state)
-{
-        cleanup_loop struct loop *loop = NULL;
-
-        (void)state;
-        assert_int_equal(loop_new(&loop, NULL), 0);
-        assert_int_equal(loop_add_timer(loop, 1, fail_with_pipe, NULL, NULL, NULL), 0);
-        assert_int_equal(loop_run(loop), -EPIPE);
 }
 
 static void checked_arithmetic_sees_overflow(void **state)
@@ -709,6 +661,25 @@ int main(void)
                 cmocka_unit_test(cursor_until_fails_where_the_delimiter_is_missing),
                 cmocka_unit_test(buffer_never_passes_its_ceiling),
                 cmocka_unit_test(buffer_filled_to_the_brim_still_ends_in_nul),
+                cmocka_unit_test(what_did_not_fit_is_not_taken_for_whole),
+                cmocka_unit_test(numbers_are_written_high_byte_first),
+                cmocka_unit_test(hex_is_decoded_where_it_is_as_long_as_asked_for),
+                cmocka_unit_test_setup_teardown(content_of_a_file_keeps_to_its_limit_afterwards, make_folder,
+                                                remove_folder),
+                cmocka_unit_test_setup_teardown(devices_are_neither_read_nor_replaced, make_folder,
+                                                remove_folder),
+                cmocka_unit_test_setup_teardown(atomic_file_that_cannot_take_its_place_leaves_nothing,
+                                                make_folder, remove_folder),
+                cmocka_unit_test_setup_teardown(atomic_file_may_have_the_longest_name_and_its_own_mode,
+                                                make_folder, remove_folder),
+                cmocka_unit_test_setup_teardown(lock_is_exclusive_its_owners_and_no_link, make_folder,
+                                                remove_folder),
+                cmocka_unit_test_setup_teardown(folders_are_made_where_nothing_else_is_in_the_way,
+                                                make_folder, remove_folder),
+                cmocka_unit_test_setup_teardown(what_has_no_last_name_has_no_parent, make_folder,
+                                                remove_folder),
+                cmocka_unit_test_setup_teardown(tree_that_cannot_be_removed_says_why, make_folder,
+                                                remove_folder),
                 cmocka_unit_test(base64_refuses_a_second_spelling_of_the_same_bytes),
                 cmocka_unit_test(base64_round_trips_every_length),
                 cmocka_unit_test(numbers_are_parsed_strictly),
@@ -738,14 +709,6 @@ int main(void)
                                                 make_folder, remove_folder),
                 cmocka_unit_test_setup_teardown(only_files_named_as_kernel_modules_are_loaded, make_folder,
                                                 remove_folder),
-                cmocka_unit_test(program_that_is_missing_is_an_error_of_the_start),
-                cmocka_unit_test(child_gets_the_listed_descriptors_and_no_other),
-                cmocka_unit_test(program_behind_a_descriptor_is_not_left_open),
-                cmocka_unit_test(child_does_not_outlive_its_parent),
-                cmocka_unit_test(removed_source_is_not_called_from_the_same_batch),
-                cmocka_unit_test(timers_and_signals_reach_their_callbacks),
-                cmocka_unit_test(a_turn_does_what_is_ready_and_waits_for_nothing),
-                cmocka_unit_test(callback_error_ends_the_loop),
                 cmocka_unit_test(text_of_strangers_cannot_command_a_terminal),
         };
 
