@@ -32,13 +32,14 @@ json_t *eif_describe_pcrs(const struct eif_pcrs *pcrs, const struct digest *pcr8
         return object;
 }
 
-/* Text of the file as a JSON string: invalid bytes one by one become U+FFFD. */
+/* Text of the file as a JSON string: invalid bytes one by one become U+FFFD.  The largest section with text
+ * is the metadata, as the reader limits it. */
 static json_t *text_of(struct view v)
 {
         cleanup_buf struct buf b = buf_with_max(3 * (size_t)EIF_METADATA_MAX);
         json_t *whole = json_stringn((const char *)v.p, v.n);
 
-        if (whole || v.n > EIF_METADATA_MAX)
+        if (whole)
                 return whole;
         for (size_t i = 0; i < v.n; i++) {
                 if (v.p[i] < 0x80)

@@ -127,6 +127,31 @@ static void what_is_wrong_becomes_a_value(void **state)
         json_decref(object);
 }
 
+/* A user's own metadata stand beside what the builder wrote and never in its place. */
+static void custom_metadata_hide_nothing(void **state)
+{
+        static const char metadata_json[] =
+                "{\"ImageName\":\"n\",\"BuildMetadata\":{\"BuildTool\":\"qt\"},\"DockerInfo\":{\"Id\":\"1\"},"
+                "\"CustomMetadata\":{\"BuildTool\":\"forged\",\"DockerInfo\":\"forged\",\"team\":\"db\"}}";
+        cleanup_fd int fd = test_empty_file();
+        cleanup_eif_writer struct eif_writer *w = NULL;
+        struct eif_pcrs pcrs;
+        (void)state;
+
+        assert_int_equal(eif_writer_new(fd, 0, &w, NULL), 0);
+        test_write_section(w, EIF_SECTION_KERNEL, view_of_string("k"));
+        test_write_section(w, EIF_SECTION_CMDLINE, view_of_string("c"));
+        test_write_section(w, EIF_SECTION_METADATA, view_of_string(metadata_json));
+        assert_int_equal(eif_writer_finish(w, NULL, &pcrs, NULL), 0);
+        cleanup_buf struct buf file = test_file_bytes(fd);
+        json_t *object = describe(buf_view(&file), FROM);
+        const json_t *shown = json_object_get(object, "Metadata");
+        assert_string_equal(json_string_value(json_object_get(shown, "BuildTool")), "qt");
+        assert_true(json_is_object(json_object_get(shown, "DockerInfo")));
+        assert_string_equal(json_string_value(json_object_get(shown, "team")), "db");
+        json_decref(object);
+}
+
 static const struct eif_metadata metadata = {
         .image_name = "redis",
         .image_version = "7",
@@ -179,6 +204,16 @@ static void custom_metadata_is_any_json_up_to_its_limit(void **state)
         assert_string_equal(json_string_value(json_object_get(custom, "team")), "db");
         json_decref(custom);
         custom = NULL;
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(pwrite(fd, "\"db\"", 4, 0), 4);
+        assert_int_equal(eif_metadata_read_custom(AT_FDCWD, name, &custom, &err), 0);
+        assert_string_equal(json_string_value(custom), "db");
+        json_decref(custom);
+        custom = NULL;
+        assert_int_equal(pwrite(fd, "{\"a\":1,\"a\":2}", 13, 0), 13);
+        assert_int_equal(eif_metadata_read_custom(AT_FDCWD, name, &custom, &err), -EBADMSG);
+        assert_non_null(strstr(error_text(&err), "duplicate"));
+        assert_int_equal(pwrite(fd, "{\"team\":\"db\"}", 13, 0), 13);
         assert_int_equal(write(fd, "\n{", 2), 2);
         assert_int_equal(eif_metadata_read_custom(AT_FDCWD, name, &custom, &err), -EBADMSG);
         assert_non_null(strstr(error_text(&err), ": line 2: "));
@@ -222,6 +257,9 @@ static void only_kernels_that_boot_pass(void **state)
         assert_int_equal(eif_kernel_check(view_of(head, sizeof(head)), 2592, 0, &err), 0);
         assert_int_equal(eif_kernel_check(view_of(head, sizeof(head)), 2591, 0, &err), -EBADMSG);
         assert_string_equal(error_text(&err), "the kernel is cut short: it has 2591 of its 2592 bytes");
+        head[0x1f1] = 7; /* of these 7 */
+        assert_int_equal(eif_kernel_check(view_of(head, sizeof(head)), 4128, 0, &err), 0);
+        assert_int_equal(eif_kernel_check(view_of(head, sizeof(head)), 4127, 0, &err), -EBADMSG);
         head[0x211] = 0;
         assert_int_equal(eif_kernel_check(view_of(head, sizeof(head)), sizeof(head), 0, &err), -EBADMSG);
         assert_non_null(strstr(error_text(&err), "a zImage"));
@@ -263,7 +301,7 @@ static void kernels_of_the_wrong_kind_are_named(void **state)
         }
 }
 
-static void a_version_pointer_out_of_the_kernel_gives_no_release(void **state)
+static void what_is_no_release_gives_none(void **state)
 {
         uint8_t head[0x400];
         (void)state;
@@ -273,6 +311,15 @@ static void a_version_pointer_out_of_the_kernel_gives_no_release(void **state)
         assert_null(eif_kernel_release(view_of(head, sizeof(head))));
         make_bzimage(head);
         assert_null(eif_kernel_release(view_of(head, 0x280 + 5))); /* ends within the word */
+        make_bzimage(head);
+        head[0x20e] = 0; /* says that there is none, and at 0x200 is what looks like one */
+        head[0x200] = '6';
+        head[0x201] = ' ';
+        assert_null(eif_kernel_release(view_of(head, sizeof(head))));
+        make_bzimage(head);
+        memset(head + 0x280, '6', 257); /* longer than any release */
+        head[0x280 + 257] = ' ';
+        assert_null(eif_kernel_release(view_of(head, sizeof(head))));
 }
 
 int main(void)
@@ -281,12 +328,13 @@ int main(void)
                 cmocka_unit_test(an_unsigned_file_is_described_in_order),
                 cmocka_unit_test(a_signed_file_shows_who_signed),
                 cmocka_unit_test(what_is_wrong_becomes_a_value),
+                cmocka_unit_test(custom_metadata_hide_nothing),
                 cmocka_unit_test(metadata_has_the_fields_of_the_format_in_order),
                 cmocka_unit_test(metadata_that_cannot_be_written_is_refused),
                 cmocka_unit_test(custom_metadata_is_any_json_up_to_its_limit),
                 cmocka_unit_test(only_kernels_that_boot_pass),
                 cmocka_unit_test(kernels_of_the_wrong_kind_are_named),
-                cmocka_unit_test(a_version_pointer_out_of_the_kernel_gives_no_release),
+                cmocka_unit_test(what_is_no_release_gives_none),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include "lib/eif/test-image.h"
 #include "lib/eif/writer.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -239,6 +240,35 @@ static int stop_at_second(void *user, size_t section, struct view piece, struct 
         return section == 1 ? error_set(err, -ENOSPC, "no room") : 0;
 }
 
+/* What isn't hashed passes through the blocks that the hashing threads may still read: they are waited
+ * for. */
+static void large_metadata_do_not_write_over_what_is_still_to_be_hashed(void **state)
+{
+        enum { KERNEL = 4 << 20 };
+        cleanup_free uint8_t *kernel = malloc(KERNEL), *metadata = calloc(1, EIF_METADATA_MAX);
+        cleanup_fd int fd = test_empty_file();
+        cleanup_eif_writer struct eif_writer *w = NULL;
+        cleanup_eif struct eif *eif = NULL;
+        cleanup_eif_measured struct eif_measured m = {0};
+        struct error err = {0};
+        struct eif_pcrs written;
+        struct digest expected;
+        (void)state;
+
+        memset(kernel, 'k', KERNEL);
+        const struct view image[] = {view_of_string("c"), view_of(kernel, KERNEL)};
+        assert_int_equal(eif_writer_new(fd, 0, &w, &err), 0);
+        test_write_section(w, EIF_SECTION_CMDLINE, image[0]);
+        test_write_section(w, EIF_SECTION_KERNEL, image[1]);
+        test_write_section(w, EIF_SECTION_METADATA, view_of(metadata, EIF_METADATA_MAX));
+        assert_int_equal(eif_writer_finish(w, NULL, &written, &err), 0);
+        assert_int_equal(eif_open(fd, &eif, &err), 0);
+        assert_int_equal(eif_measure(eif, NULL, NULL, &m, &err), 0);
+        naive_pcr(image, 2, &expected);
+        assert_true(digest_equal(&written.pcr0, &expected));
+        assert_true(digest_equal(&m.pcrs.pcr0, &expected));
+}
+
 static void a_sink_that_fails_ends_the_pass(void **state)
 {
         cleanup_buf struct buf file = test_image_bytes();
@@ -317,6 +347,71 @@ static void the_writer_refuses_to_finish_without_metadata_and_to_write_after(voi
         assert_int_equal(eif_writer_write(w, "x", 1, &err), -EINVAL);
 }
 
+static void nothing_is_written_behind_the_end(void **state)
+{
+        cleanup_fd int fd = test_empty_file();
+        cleanup_eif_writer struct eif_writer *w = NULL;
+        struct error err = {0};
+        struct eif_pcrs pcrs;
+        (void)state;
+
+        assert_int_equal(eif_writer_new(fd, 0, &w, &err), 0);
+        test_write_section(w, EIF_SECTION_KERNEL, view_of_string("k"));
+        test_write_section(w, EIF_SECTION_CMDLINE, view_of_string("c"));
+        test_write_section(w, EIF_SECTION_METADATA, view_of_string("{}"));
+        assert_int_equal(eif_writer_finish(w, NULL, &pcrs, &err), 0);
+        assert_int_equal(eif_writer_write(w, "x", 1, &err), -EINVAL);
+        assert_int_equal(eif_writer_section(w, EIF_SECTION_RAMDISK, &err), -EINVAL);
+        assert_int_equal(eif_writer_finish(w, NULL, &pcrs, &err), -EINVAL);
+        assert_string_equal(error_text(&err), "writing the enclave image has failed already or is finished");
+}
+
+static void as_many_sections_as_the_table_has_are_written_and_read(void **state)
+{
+        cleanup_fd int fd = test_empty_file();
+        cleanup_eif_writer struct eif_writer *w = NULL, *other = NULL;
+        cleanup_eif struct eif *eif = NULL;
+        struct error err = {0};
+        struct eif_pcrs pcrs;
+        (void)state;
+
+        assert_int_equal(eif_writer_new(fd, 0, &w, &err), 0);
+        test_write_section(w, EIF_SECTION_KERNEL, view_of_string("k"));
+        test_write_section(w, EIF_SECTION_CMDLINE, view_of_string("c"));
+        test_write_section(w, EIF_SECTION_METADATA, view_of_string("{}"));
+        for (int i = 3; i < EIF_SECTIONS_MAX; i++)
+                test_write_section(w, EIF_SECTION_RAMDISK, view_of_string("r"));
+        assert_int_equal(eif_writer_finish(w, NULL, &pcrs, &err), 0);
+        assert_int_equal(eif_open(fd, &eif, &err), 0);
+        assert_int_equal(eif_header(eif)->n_sections, EIF_SECTIONS_MAX);
+        assert_int_equal(eif_find(eif, EIF_SECTION_RAMDISK, 28), EIF_SECTIONS_MAX - 1);
+        assert_int_equal(eif_find(eif, EIF_SECTION_RAMDISK, 29), -1);
+
+        cleanup_fd int more = test_empty_file();
+        assert_int_equal(eif_writer_new(more, 0, &other, &err), 0);
+        test_write_section(other, EIF_SECTION_KERNEL, view_of_string("k"));
+        for (int i = 1; i < EIF_SECTIONS_MAX; i++)
+                test_write_section(other, EIF_SECTION_RAMDISK, view_of_string("r"));
+        assert_int_equal(eif_writer_section(other, EIF_SECTION_RAMDISK, &err), -EINVAL);
+        assert_string_equal(error_text(&err), "an enclave image has at most 32 sections");
+}
+
+static void a_file_that_ends_early_is_not_copied(void **state)
+{
+        cleanup_fd int fd = test_empty_file();
+        cleanup_fd int source = test_file_of(view_of_string("short"));
+        cleanup_eif_writer struct eif_writer *w = NULL;
+        struct error err = {0};
+        struct eif_pcrs pcrs;
+        (void)state;
+
+        assert_int_equal(eif_writer_new(fd, 0, &w, &err), 0);
+        assert_int_equal(eif_writer_section(w, EIF_SECTION_KERNEL, &err), 0);
+        assert_int_equal(eif_writer_copy(w, source, 1, 5, &err), -ENODATA);
+        assert_string_equal(error_text(&err), "the file to copy ended 5 bytes early");
+        assert_int_equal(eif_writer_finish(w, NULL, &pcrs, &err), -EINVAL);
+}
+
 static void a_section_that_grows_too_large_is_refused_while_written(void **state)
 {
         cleanup_fd int fd = test_empty_file();
@@ -329,12 +424,18 @@ static void a_section_that_grows_too_large_is_refused_while_written(void **state
         assert_int_equal(eif_writer_new(fd, 0, &w, &err), 0);
         assert_int_equal(eif_writer_section(w, EIF_SECTION_CMDLINE, &err), 0);
         assert_int_equal(eif_writer_write(w, text, sizeof(text), &err), 0);
+        assert_int_equal(eif_writer_section(w, EIF_SECTION_KERNEL, &err), 0);
+        eif_writer_free(take_pointer(&w));
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(eif_writer_new(fd, 0, &w, &err), 0);
+        assert_int_equal(eif_writer_section(w, EIF_SECTION_CMDLINE, &err), 0);
+        assert_int_equal(eif_writer_write(w, text, sizeof(text), &err), 0);
         assert_int_equal(eif_writer_write(w, text, 1, &err), -E2BIG);
         assert_string_equal(error_text(&err),
                             "the cmdline section has more than the 4096 bytes that it may have");
 }
 
-static void a_file_with_content_is_not_written_over(void **state)
+static void only_an_empty_file_of_a_known_kind_is_written(void **state)
 {
         cleanup_fd int fd = test_file_of(view_of_string("precious"));
         struct eif_writer *w = NULL;
@@ -342,6 +443,13 @@ static void a_file_with_content_is_not_written_over(void **state)
         (void)state;
 
         assert_int_equal(eif_writer_new(fd, 0, &w, &err), -EINVAL);
+        assert_null(w);
+        cleanup_fd int device = open("/dev/null", O_RDWR | O_CLOEXEC);
+        assert_int_equal(eif_writer_new(device, 0, &w, &err), -EINVAL);
+        assert_string_equal(error_text(&err), "an enclave image is written to an empty regular file only");
+        cleanup_fd int empty = test_empty_file();
+        assert_int_equal(eif_writer_new(empty, 2, &w, &err), -EINVAL);
+        assert_string_equal(error_text(&err), "flags 0x0002 are not known");
         assert_null(w);
 }
 
@@ -355,12 +463,16 @@ int main(void)
                 cmocka_unit_test(only_sha384_is_a_register),
                 cmocka_unit_test(large_sections_are_measured_written_and_handed_out_whole),
                 cmocka_unit_test(a_late_command_line_is_measured_into_pcr0_and_pcr1),
+                cmocka_unit_test(large_metadata_do_not_write_over_what_is_still_to_be_hashed),
                 cmocka_unit_test(a_sink_that_fails_ends_the_pass),
                 cmocka_unit_test(a_file_that_shrinks_under_the_reader_is_refused),
                 cmocka_unit_test(the_writer_refuses_what_the_format_does_not_allow),
                 cmocka_unit_test(the_writer_refuses_to_finish_without_metadata_and_to_write_after),
+                cmocka_unit_test(nothing_is_written_behind_the_end),
+                cmocka_unit_test(as_many_sections_as_the_table_has_are_written_and_read),
+                cmocka_unit_test(a_file_that_ends_early_is_not_copied),
                 cmocka_unit_test(a_section_that_grows_too_large_is_refused_while_written),
-                cmocka_unit_test(a_file_with_content_is_not_written_over),
+                cmocka_unit_test(only_an_empty_file_of_a_known_kind_is_written),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -142,6 +142,47 @@ static void a_damaged_image_is_not_signed(void **state)
         assert_int_equal(first, 0);
 }
 
+/* Such a file of version 3, whose CRC holds. */
+static int without_metadata(void)
+{
+        enum { AT_VERSION = 4, METADATA = 6585, AT_CRC = 0x220 };
+        cleanup_buf struct buf file = test_image_bytes();
+        cleanup_eif struct eif *eif = NULL;
+        cleanup_eif_measured struct eif_measured m = {0};
+
+        file.p[AT_VERSION + 1] = 3;
+        file.p[METADATA + 1] = EIF_SECTION_RAMDISK;
+        int fd = test_file_of(buf_view(&file));
+        assert_int_equal(eif_open(fd, &eif, NULL), 0);
+        assert_int_equal(eif_measure(eif, NULL, NULL, &m, NULL), 0);
+        const uint8_t crc[] = {(uint8_t)(m.crc >> 24), (uint8_t)(m.crc >> 16), (uint8_t)(m.crc >> 8),
+                               (uint8_t)m.crc};
+        assert_int_equal(fd_pwrite_full(fd, crc, sizeof(crc), AT_CRC), 0);
+        return fd;
+}
+
+static void an_old_image_without_metadata_gets_an_empty_object(void **state)
+{
+        cleanup_identity struct identity id = {0};
+        cleanup_fd int old = without_metadata();
+        cleanup_eif struct eif *before = NULL, *after = NULL;
+        cleanup_eif_measured struct eif_measured m = {0}, n = {0};
+        (void)state;
+
+        identity_init(&id, "P-256");
+        cleanup_buf struct buf bytes = resigned(old, &id.signer);
+        cleanup_fd int fd = test_file_of(buf_view(&bytes));
+        assert_signed(buf_view(&bytes), id.certificate);
+        assert_int_equal(eif_open(old, &before, NULL), 0);
+        assert_int_equal(eif_measure(before, NULL, NULL, &m, NULL), 0);
+        assert_int_equal(eif_open(fd, &after, NULL), 0);
+        assert_int_equal(eif_header(after)->version, EIF_VERSION);
+        assert_int_equal(eif_measure(after, NULL, NULL, &n, NULL), 0);
+        assert_string_equal(buf_string(&n.metadata), "{}");
+        assert_true(digest_equal(&m.pcrs.pcr0, &n.pcrs.pcr0));
+        assert_true(digest_equal(&m.pcrs.pcr2, &n.pcrs.pcr2));
+}
+
 static void sections_without_bytes_are_kept(void **state)
 {
         cleanup_fd int fd = test_empty_file();
@@ -168,6 +209,7 @@ int main(void)
                 cmocka_unit_test(a_signature_is_replaced_by_a_longer_and_by_a_shorter_one),
                 cmocka_unit_test(a_signature_is_taken_away),
                 cmocka_unit_test(a_damaged_image_is_not_signed),
+                cmocka_unit_test(an_old_image_without_metadata_gets_an_empty_object),
                 cmocka_unit_test(sections_without_bytes_are_kept),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

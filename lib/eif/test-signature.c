@@ -221,6 +221,8 @@ static void what_is_signed_must_be_pcr0_and_nothing_else(void **state)
         } cases[] = {
                 {"register_index", "register_value", 1, 48, "the signature is for PCR1 instead of PCR0"},
                 {"register_index", "register_value", 0, 47, "the signed PCR0 has 47 bytes instead of 48"},
+                {"register_index", "register_value", 0, 49, "the signed PCR0 has 49 bytes instead of 48"},
+                {"register_index", "register_value", 0, 64, "the signed PCR0 has 64 bytes instead of 48"},
                 {"register_index", "register_value", 0, 65,
                  "what is signed has an array with too many items"},
                 {"register_index", "other", 0, 48, "what is signed has an unknown or repeated key"},
@@ -249,6 +251,55 @@ static void what_is_signed_must_be_pcr0_and_nothing_else(void **state)
                 if (!strstr(error_text(&err), cases[i].text))
                         fail_msg("\"%s\" lacks \"%s\"", error_text(&err), cases[i].text);
         }
+}
+
+/* `n` of index and value, each as often as wanted, signed. */
+static void refuse_payload(const struct identity *id, size_t n_indexes, size_t n_values, const char *text)
+{
+        cleanup_buf struct buf payload = buf_with_max(1024);
+        cleanup_eif_signature struct eif_signature s = {0};
+        struct digest pcr0 = some_pcr0();
+        struct error err = {0};
+
+        cbor_put_map(&payload, n_indexes + n_values);
+        for (size_t i = 0; i < n_indexes; i++) {
+                cbor_put_text(&payload, "register_index");
+                cbor_put_uint(&payload, 0);
+        }
+        for (size_t i = 0; i < n_values; i++) {
+                cbor_put_text(&payload, "register_value");
+                put_byte_array(&payload, digest_view(&pcr0));
+        }
+        cleanup_buf struct buf section = section_of(id, buf_view(&payload));
+        assert_int_equal(eif_signature_decode(buf_view(&section), &s, &err), 0);
+        assert_int_equal(eif_signature_verify(&s, &pcr0, NOW, &err), -EBADMSG);
+        if (!strstr(error_text(&err), text))
+                fail_msg("\"%s\" lacks \"%s\"", error_text(&err), text);
+}
+
+static void what_is_signed_has_each_member_once(void **state)
+{
+        cleanup_identity struct identity id = {0};
+        (void)state;
+
+        identity_init(&id, "P-256");
+        refuse_payload(&id, 0, 0, "what is signed has no register_index");
+        refuse_payload(&id, 0, 1, "what is signed has no register_index");
+        refuse_payload(&id, 1, 0, "what is signed has no register_value");
+        refuse_payload(&id, 2, 0, "what is signed has an unknown or repeated key");
+        refuse_payload(&id, 0, 2, "what is signed has an unknown or repeated key");
+        refuse_payload(&id, 1, 2, "what is signed has a map with too many entries");
+}
+
+static void a_section_larger_than_its_limit_is_refused_before_it_is_read(void **state)
+{
+        cleanup_free uint8_t *large = calloc(1, EIF_SIGNATURE_MAX + 1);
+        struct eif_signature s = {0};
+        struct error err = {0};
+        (void)state;
+
+        assert_int_equal(eif_signature_decode(view_of(large, EIF_SIGNATURE_MAX + 1), &s, &err), -EBADMSG);
+        assert_string_equal(error_text(&err), "the signature section has 32769 bytes, more than 32768");
 }
 
 static void malformed_sections_are_refused_by_name(void **state)
@@ -344,6 +395,8 @@ int main(void)
                 cmocka_unit_test(a_certificate_that_did_not_sign_is_refused),
                 cmocka_unit_test(a_signature_made_elsewhere_is_taken_and_another_refused),
                 cmocka_unit_test(what_is_signed_must_be_pcr0_and_nothing_else),
+                cmocka_unit_test(what_is_signed_has_each_member_once),
+                cmocka_unit_test(a_section_larger_than_its_limit_is_refused_before_it_is_read),
                 cmocka_unit_test(malformed_sections_are_refused_by_name),
                 cmocka_unit_test(more_than_one_certificate_is_tolerated),
                 cmocka_unit_test(pcr8_is_the_double_hash_of_the_der_certificate),
