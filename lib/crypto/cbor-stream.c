@@ -283,7 +283,8 @@ uint64_t cbor_take_tag(struct cbor_reader *r)
         return take(r, CBOR_KIND_TAG, "has something else where a tag belongs").value;
 }
 
-/* How many items follow a head and belong to it. A count that can't fit in what is left fails. */
+/* How many items follow a head and belong to it.  A map fails whose items can't be counted; what else can't
+ * be there ends early. */
 static uint64_t children(struct cbor_reader *r, struct item item)
 {
         uint64_t n = item.kind == CBOR_KIND_TAG ? 1 : item.kind == CBOR_KIND_ARRAY ? item.value : 0;

@@ -116,8 +116,10 @@ int crl_parse(struct view bytes, struct crl **ret_crl, struct error *err)
                 crl = bio ? PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL) : NULL;
         }
         ERR_clear_error();
+        if (!crl)
+                return error_set(err, -EBADMSG, "is no revocation list, neither DER nor PEM");
         *ret_crl = (struct crl *)crl;
-        return crl ? 0 : error_set(err, -EBADMSG, "is no revocation list, neither DER nor PEM");
+        return 0;
 }
 
 void crl_free(struct crl *crl)

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/crypto/private-key.h"
+
+#include "lib/base/text.h"
+#include "lib/crypto/certificate-chain.h"
+#include "lib/crypto/openssl-internal.h"
 #include "lib/crypto/test-keys.h"
 
 #include <fcntl.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -107,6 +113,60 @@ static void what_is_no_certificate_is_refused_by_name(void **state)
         assert_null(c);
 }
 
+/* As PEM, with `old` in its DER overwritten by `new`, which is as long. */
+static struct buf edited_pem(const struct certificate *c, const char *old, const void *new)
+{
+        struct buf pem = buf_with_max(PEM_FILE_MAX);
+        cleanup_buf struct buf der = buf_with_max(PEM_FILE_MAX);
+
+        assert_int_equal(buf_append_view(&der, certificate_der(c)), 0);
+        for (uint8_t *at; (at = memmem(der.p, der.n, old, strlen(old)));)
+                memcpy(at, new, strlen(old));
+        buf_append_string(&pem, "-----BEGIN CERTIFICATE-----\n");
+        base64_encode(buf_view(&der), &pem);
+        assert_int_equal(buf_append_string(&pem, "\n-----END CERTIFICATE-----\n"), 0);
+        return pem;
+}
+
+/* For whoever reads it as a string, "coffer" would be all of the name. */
+static void a_name_with_a_nul_in_it_is_not_shown(void **state)
+{
+        cleanup_test_keys struct test_keys keys = {0};
+        cleanup_certificate struct certificate *c = NULL, *forged = NULL;
+        struct certificate_info info = {0};
+        struct error err = {0};
+        (void)state;
+
+        test_keys_init(&keys, &p384);
+        assert_int_equal(certificate_parse(buf_view(&keys.certificate_pem), &c, &err), 0);
+        cleanup_buf struct buf pem = edited_pem(c, "coffer test", "coffer\0test");
+        assert_int_equal(certificate_parse(buf_view(&pem), &forged, &err), 0);
+        assert_int_equal(certificate_info_init(&info, forged, &err), -EBADMSG);
+        assert_string_equal(error_text(&err), "field 2 of a name in the certificate can't be read");
+}
+
+static void what_is_too_large_is_refused_before_it_is_read(void **state)
+{
+        cleanup_test_keys struct test_keys keys = {0};
+        cleanup_buf struct buf large = buf_with_max(PEM_FILE_MAX + 1);
+        struct certificate *c = NULL;
+        struct private_key *k = NULL;
+        struct error err = {0};
+        (void)state;
+
+        test_keys_init(&keys, &p384);
+        buf_append_view(&large, buf_view(&keys.certificate_pem));
+        buf_append_view(&large, buf_view(&keys.key_pem));
+        while (large.n <= PEM_FILE_MAX)
+                buf_append_byte(&large, '\n');
+        assert_int_equal(certificate_parse(buf_view(&large), &c, &err), -EBADMSG);
+        assert_string_equal(error_text(&err), "too large; a PEM certificate has 1 to 65536 bytes");
+        assert_int_equal(private_key_parse(buf_view(&large), &k, &err), -EBADMSG);
+        assert_string_equal(error_text(&err), "too large; a PEM private key has 1 to 65536 bytes");
+        assert_null(c);
+        assert_null(k);
+}
+
 static void what_is_no_usable_key_is_refused_by_name(void **state)
 {
         cleanup_test_keys struct test_keys encrypted = {0}, rsa = {0};
@@ -149,6 +209,87 @@ static void files_are_named_in_errors(void **state)
         assert_int_equal(private_key_read(AT_FDCWD, "/tmp", &k, &err), -EISDIR);
 }
 
+static EVP_PKEY *pkey_of(const struct test_keys *keys)
+{
+        BIO *bio = BIO_new_mem_buf(keys->key_pem.p, (int)keys->key_pem.n);
+        EVP_PKEY *pkey = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+
+        assert_non_null(pkey);
+        BIO_free(bio);
+        return pkey;
+}
+
+/* A list that revokes nothing, in DER. */
+static struct buf empty_list(const struct test_keys *keys)
+{
+        struct buf der = buf_with_max(PEM_FILE_MAX);
+        EVP_PKEY *pkey = pkey_of(keys);
+        X509_NAME *issuer = X509_NAME_new();
+        ASN1_TIME *now = ASN1_TIME_set(NULL, FROM);
+        X509_CRL *crl = X509_CRL_new();
+        unsigned char *bytes = NULL;
+
+        assert_true(crl && issuer && now && X509_CRL_set_version(crl, 1) &&
+                    X509_CRL_set_issuer_name(crl, issuer) && X509_CRL_set1_lastUpdate(crl, now) &&
+                    X509_CRL_sign(crl, pkey, EVP_sha256()) > 0);
+        int n = i2d_X509_CRL(crl, &bytes);
+        assert_true(n > 0);
+        assert_int_equal(buf_append(&der, bytes, (size_t)n), 0);
+        OPENSSL_free(bytes);
+        X509_CRL_free(crl);
+        ASN1_TIME_free(now);
+        X509_NAME_free(issuer);
+        EVP_PKEY_free(pkey);
+        return der;
+}
+
+static void a_revocation_list_is_all_that_is_in_its_bytes(void **state)
+{
+        cleanup_test_keys struct test_keys keys = {0};
+        struct crl *crl = NULL;
+        struct error err = {0};
+        (void)state;
+
+        test_keys_init(&keys, &p384);
+        cleanup_buf struct buf der = empty_list(&keys);
+        assert_int_equal(crl_parse(buf_view(&der), &crl, &err), 0);
+        crl_free(crl);
+        crl = NULL;
+        assert_int_equal(buf_append_byte(&der, 0), 0);
+        assert_int_equal(crl_parse(buf_view(&der), &crl, &err), -EBADMSG);
+        assert_string_equal(error_text(&err), "there is more behind the revocation list");
+        assert_int_equal(crl_parse(view_of(der.p, der.n - 2), &crl, &err), -EBADMSG);
+        assert_int_equal(crl_parse(view_of(NULL, 0), &crl, &err), -EBADMSG);
+        assert_null(crl);
+}
+
+/* The key that is expected in the end, and one that is the same in its first coordinate alone. */
+static void a_root_is_known_by_its_whole_key(void **state)
+{
+        static const struct test_keys_spec p256 = {.group = "P-256", .not_before = FROM, .not_after = UNTIL};
+        cleanup_test_keys struct test_keys keys = {0};
+        cleanup_certificate_chain struct certificate_chain chain = {.n = 0};
+        cleanup_buf struct buf pem = buf_with_max(PEM_FILE_MAX);
+        struct error err = {0};
+        uint8_t key[P256_PAIR_SIZE];
+        (void)state;
+
+        test_keys_init(&keys, &p256);
+        buf_append_view(&pem, buf_view(&keys.certificate_pem));
+        buf_append_view(&pem, buf_view(&keys.certificate_pem));
+        assert_int_equal(certificate_chain_parse(buf_view(&pem), &chain, &err), 0);
+        EVP_PKEY *pkey = pkey_of(&keys);
+        assert_int_equal(p256_point(pkey, key, &err), 0);
+        EVP_PKEY_free(pkey);
+        struct certificate_trust trust = {.root_key = key, .now = FROM};
+        /* Not a CA: this far it comes where the key is right. */
+        assert_int_equal(certificate_chain_verify(&chain, &trust, &err), -EKEYREJECTED);
+        assert_non_null(strstr(error_text(&err), "doesn't say that it may sign others"));
+        key[P256_PAIR_SIZE - 1] ^= 1;
+        assert_int_equal(certificate_chain_verify(&chain, &trust, &err), -EKEYREJECTED);
+        assert_non_null(strstr(error_text(&err), "root whose key is another"));
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
@@ -156,8 +297,12 @@ int main(void)
                 cmocka_unit_test(validity_ends_with_its_last_second),
                 cmocka_unit_test(a_key_knows_its_certificate),
                 cmocka_unit_test(what_is_no_certificate_is_refused_by_name),
+                cmocka_unit_test(a_name_with_a_nul_in_it_is_not_shown),
+                cmocka_unit_test(what_is_too_large_is_refused_before_it_is_read),
                 cmocka_unit_test(what_is_no_usable_key_is_refused_by_name),
                 cmocka_unit_test(files_are_named_in_errors),
+                cmocka_unit_test(a_revocation_list_is_all_that_is_in_its_bytes),
+                cmocka_unit_test(a_root_is_known_by_its_whole_key),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

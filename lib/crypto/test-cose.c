@@ -2,6 +2,7 @@
 #include "lib/crypto/cose.h"
 
 #include "lib/base/text.h"
+#include "lib/crypto/cbor-stream.h"
 #include "lib/crypto/test-keys.h"
 
 #include <setjmp.h>
@@ -134,6 +135,42 @@ static void the_same_input_gives_the_same_signature_where_openssl_can(void **sta
         assert_true(view_equal(buf_view(&a), buf_view(&b)));
 }
 
+/* r and s with a zero byte before each are the same numbers, and another message. */
+static void a_signature_of_another_length_is_refused(void **state)
+{
+        cleanup_signer struct signer s = {0};
+        cleanup_buf struct buf message = buf_with_max(MESSAGE_MAX);
+        struct cose_sign1 sign1;
+        struct error err = {0};
+        uint8_t longer[66] = {0};
+        (void)state;
+
+        signer_init(&s, "P-256");
+        assert_int_equal(cose_sign1_sign(s.key, view_of_string("x"), &message, &err), 0);
+        assert_int_equal(cose_sign1_decode(buf_view(&message), &sign1, &err), 0);
+        memcpy(longer + 1, sign1.signature.p, 32);
+        memcpy(longer + 34, sign1.signature.p + 32, 32);
+        sign1.signature = view_of(longer, sizeof(longer));
+        assert_int_equal(cose_sign1_verify(&sign1, s.certificate, &err), -EBADMSG);
+        assert_string_equal(error_text(&err), "the signature has 66 bytes instead of the 64 of P-256");
+        sign1.signature.n = 63;
+        assert_int_equal(cose_sign1_verify(&sign1, s.certificate, &err), -EBADMSG);
+}
+
+static void the_first_problem_of_a_reader_stays(void **state)
+{
+        struct cbor_reader r = cbor_reader_of(view_of("\x01\xf6", 2));
+        struct error err = {0};
+        (void)state;
+
+        assert_int_equal(cbor_take_uint(&r), 1);
+        assert_int_equal(cbor_take_text(&r).n, 0);
+        cbor_fail(&r, "has another problem");
+        assert_int_equal(cbor_take_uint(&r), 0);
+        assert_int_equal(cbor_end(&r, "it", &err), -EBADMSG);
+        assert_string_equal(error_text(&err), "it has something else where a text string belongs at byte 1");
+}
+
 static void malformed_messages_are_refused_by_name(void **state)
 {
         static const struct {
@@ -157,7 +194,7 @@ static void malformed_messages_are_refused_by_name(void **state)
                 {"8446a20126028101a041784178", "critical headers"},
                 {"8444a1014126a041784178", "something else where an integer belongs"},
                 {"844ba1011bffffffffffffffffa041784178", "an integer that is too large"},
-                {"8443a10126a10181818181818181818181818181f641784178", "nested too deeply"},
+                {"8443a10126a1018181818181818181f641784178", "nested too deeply"},
                 {"8443a10126bbffffffffffffffff41784178", "a map with too many entries"},
         };
         (void)state;
@@ -184,6 +221,8 @@ static void what_others_may_write_is_read(void **state)
                 "8446a20126036178a041784178",
                 "844aa20126656b696e647301a041784178",
                 "8443a10126a1637878788183f4f6fb3ff199999999999a41784178",
+                "8443a10126a10181818181818181f641784178", /* as deep as may be */
+                "8443a10126a101d70041784178",
         };
         (void)state;
 
@@ -208,6 +247,8 @@ int main(void)
                 cmocka_unit_test(another_key_of_the_same_curve_is_rejected),
                 cmocka_unit_test(an_algorithm_of_another_curve_is_refused_before_any_arithmetic),
                 cmocka_unit_test(the_same_input_gives_the_same_signature_where_openssl_can),
+                cmocka_unit_test(a_signature_of_another_length_is_refused),
+                cmocka_unit_test(the_first_problem_of_a_reader_stays),
                 cmocka_unit_test(malformed_messages_are_refused_by_name),
                 cmocka_unit_test(what_others_may_write_is_read),
         };

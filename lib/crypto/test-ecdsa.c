@@ -89,6 +89,26 @@ static void signatures_are_those_of_rfc_6979(void **state)
         }
 }
 
+/* bits2octets: a digest above the order is the number that it leaves over it. */
+static void a_digest_above_the_order_is_reduced_first(void **state)
+{
+        static const uint8_t reduced[32] = {0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00,
+                                            0x00, 0x00, 0x00, 0x00, 0x00, 0x43, 0x19, 0x05, 0x52, 0x58, 0xe8,
+                                            0x61, 0x7b, 0x0c, 0x46, 0x35, 0x3d, 0x03, 0x9c, 0xda, 0xae};
+        cleanup_pkey EVP_PKEY *pkey = key_of(&vectors[0]);
+        ECDSA_SIG *a = NULL, *b = NULL;
+        uint8_t above[32];
+
+        (void)state;
+        memset(above, 0xff, sizeof(above));
+        assert_int_equal(ecdsa_sign_digest(pkey, EVP_sha256(), view_of(above, 32), &a, NULL), 0);
+        assert_int_equal(ecdsa_sign_digest(pkey, EVP_sha256(), view_of(reduced, 32), &b, NULL), 0);
+        assert_int_equal(BN_cmp(ECDSA_SIG_get0_r(a), ECDSA_SIG_get0_r(b)), 0);
+        assert_int_equal(BN_cmp(ECDSA_SIG_get0_s(a), ECDSA_SIG_get0_s(b)), 0);
+        ECDSA_SIG_free(a);
+        ECDSA_SIG_free(b);
+}
+
 static void key_of_another_kind_is_an_error(void **state)
 {
         cleanup_pkey EVP_PKEY *rsa = EVP_RSA_gen(1024);
@@ -106,6 +126,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(signatures_are_those_of_rfc_6979),
+                cmocka_unit_test(a_digest_above_the_order_is_reduced_first),
                 cmocka_unit_test(key_of_another_kind_is_an_error),
         };
 

@@ -71,6 +71,28 @@ static void without_a_thread_the_caller_hashes(void **state)
         assert_true(digest_equal(&a, &b));
 }
 
+/* All that may be in flight, and so much that it is, when the state is asked for. */
+static void a_copy_has_all_that_was_handed_over(void **state)
+{
+        enum { LARGE = 2 * 1024 * 1024 };
+        cleanup_free uint8_t *block = calloc(1, LARGE);
+        cleanup_hash_thread struct hash_thread *t = NULL;
+        cleanup_hash struct hash plain = HASH_NONE, copy = HASH_NONE;
+        struct digest a, b;
+        (void)state;
+
+        assert_int_equal(hash_thread_new(HASH_SHA384, &t), 0);
+        assert_int_equal(hash_init(&plain, HASH_SHA384), 0);
+        for (int i = 0; i < HASH_THREAD_BLOCKS - 1; i++)
+                hash_thread_update(t, block, LARGE);
+        assert_int_equal(hash_thread_copy(t, &copy), 0);
+        for (int i = 0; i < HASH_THREAD_BLOCKS - 1; i++)
+                hash_update(&plain, block, LARGE);
+        assert_int_equal(hash_final(&copy, &a), 0);
+        assert_int_equal(hash_final(&plain, &b), 0);
+        assert_true(digest_equal(&a, &b));
+}
+
 static void a_thread_with_work_in_flight_can_be_freed(void **state)
 {
         static uint8_t block[BLOCK];
@@ -86,6 +108,7 @@ int main(void)
 {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_thread_hashes_as_the_caller_does),
+                cmocka_unit_test(a_copy_has_all_that_was_handed_over),
                 cmocka_unit_test(a_thread_with_work_in_flight_can_be_freed),
                 cmocka_unit_test(without_a_thread_the_caller_hashes),
         };

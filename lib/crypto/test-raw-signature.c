@@ -43,16 +43,20 @@ static void a_known_signature_verifies_and_no_other(void **state)
 
 static void a_point_that_is_not_on_the_curve_is_no_key(void **state)
 {
-        uint8_t edited[P256_PAIR_SIZE];
+        uint8_t edited[P256_PAIR_SIZE], longer[P256_PAIR_SIZE + 1] = {0};
         EVP_PKEY *key = NULL;
+        struct error err = {0};
         (void)state;
 
+        memcpy(longer, point, sizeof(point));
         memcpy(edited, point, sizeof(edited));
         edited[63] ^= 1;
         assert_int_equal(p256_public_key(view_of(edited, 64), &key, NULL), -EBADMSG);
         memset(edited, 0, sizeof(edited));
         assert_int_equal(p256_public_key(view_of(edited, 64), &key, NULL), -EBADMSG);
-        assert_int_equal(p256_public_key(view_of(point, 63), &key, NULL), -EBADMSG);
+        assert_int_equal(p256_public_key(view_of(point, 63), &key, &err), -EBADMSG);
+        assert_string_equal(error_text(&err), "is no key on P-256: it has 63 bytes");
+        assert_int_equal(p256_public_key(view_of(longer, 65), &key, NULL), -EBADMSG);
         assert_null(key);
 }
 
@@ -80,6 +84,30 @@ static void a_pair_depends_on_its_secret_alone_and_signs_for_its_point(void **st
         assert_memory_not_equal(first, again, sizeof(first));
         EVP_PKEY_free(pair);
         EVP_PKEY_free(public);
+}
+
+/* FIPS 186-4, B.4.1: the order less one is the modulus, so that every scalar from 1 to it can come out. */
+static void secrets_are_taken_modulo_the_order_less_one(void **state)
+{
+        static const uint8_t order_less_one[48] = {[16] = 0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00,
+                                                   0xff,        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                   0xbc,        0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84,
+                                                   0xf3,        0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x50};
+        static const uint8_t zero[48];
+        const uint8_t *const secrets[] = {order_less_one, zero};
+        /* The generator, that is the scalar 1. */
+        static const uint8_t generator_x[] = {0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47};
+        (void)state;
+
+        for (size_t i = 0; i < 2; i++) {
+                uint8_t xy[P256_PAIR_SIZE];
+                EVP_PKEY *pair = NULL;
+
+                assert_int_equal(p256_key_pair(view_of(secrets[i], 48), &pair, NULL), 0);
+                assert_int_equal(p256_point(pair, xy, NULL), 0);
+                assert_memory_equal(xy, generator_x, sizeof(generator_x));
+                EVP_PKEY_free(pair);
+        }
 }
 
 static void a_signature_in_der_is_the_same_in_raw_form(void **state)
@@ -143,6 +171,7 @@ int main(void)
                 cmocka_unit_test(a_known_signature_verifies_and_no_other),
                 cmocka_unit_test(a_point_that_is_not_on_the_curve_is_no_key),
                 cmocka_unit_test(a_pair_depends_on_its_secret_alone_and_signs_for_its_point),
+                cmocka_unit_test(secrets_are_taken_modulo_the_order_less_one),
                 cmocka_unit_test(a_signature_in_der_is_the_same_in_raw_form),
                 cmocka_unit_test(what_is_no_signature_in_der_is_refused),
                 cmocka_unit_test(a_key_of_another_curve_has_no_such_point),
