@@ -98,7 +98,7 @@ static int open_failed(int r, struct error *err)
                 return error_set(err, -EXDEV,
                                  "another file system is mounted there, which can't be part of what is "
                                  "measured; unmount it, or make it a mount of the container");
-        if (r == -ELOOP || r == -ENOENT || r == -ENOTDIR)
+        if (r == -ESTALE || r == -ELOOP || r == -ENOENT || r == -ENOTDIR)
                 return error_set(err, -ESTALE, "changed while it was read");
         return error_errno(err, -r, "open");
 }
@@ -284,9 +284,12 @@ static int write_file(struct walk *walk, int fd, const char *name, struct error 
                 r = find_link(walk, &st, &entry.ino, &is_first, err);
         }
         entry.size = is_first ? (uint64_t)st.st_size : 0;
-        if (r < 0 || (r = charge(walk, entry.size, err)) < 0 || (r = put_entry(walk, &entry, err)) < 0 ||
-            (r = ramdisk_put_range(walk->ramdisk, fd, 0, entry.size, err)) < 0 ||
-            (r = ramdisk_end(walk->ramdisk, err)) < 0)
+        if (r < 0 || (r = charge(walk, entry.size, err)) < 0 || (r = put_entry(walk, &entry, err)) < 0)
+                return r;
+        r = ramdisk_put_range(walk->ramdisk, fd, 0, entry.size, err);
+        if (r == -ENODATA) /* it became shorter */
+                return open_failed(-ESTALE, err);
+        if (r < 0 || (r = ramdisk_end(walk->ramdisk, err)) < 0)
                 return r;
         return is_first && name ? take_xattrs(walk, name, err) : 0;
 }

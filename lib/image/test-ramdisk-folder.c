@@ -291,6 +291,20 @@ static void test_attributes_of_images_are_listed(void **state)
                             28);
 }
 
+static void test_attributes_that_are_the_hosts_own_are_left_out(void **state)
+{
+        struct fixture *f = *state;
+        cleanup_free char *path = path_join(f->folder, "x");
+
+        put(f, "x", "1");
+        if (setxattr(path, "trusted.overlay.opaque", "y", 1, 0) < 0)
+                skip(); /* takes root, and a file system that has them */
+        assert_int_equal(setxattr(path, "trusted.x", "", 0, 0), 0);
+        assert_int_equal(archive(f, (struct ramdisk_folder_options){0}), 0);
+        assert_int_equal(f->xattrs.n, 13);
+        assert_memory_equal(f->xattrs.p, "x\0trusted.x\0", 13);
+}
+
 static void test_ids_are_mapped_and_strangers_are_nobody(void **state)
 {
         const struct ramdisk_id_range uids[] = {{.from = 100000, .to = 0, .n = 10},
@@ -302,12 +316,18 @@ static void test_ids_are_mapped_and_strangers_are_nobody(void **state)
         put(f, "root", "");
         put(f, "other", "");
         put(f, "mine", "");
+        put(f, "last", "");
+        put(f, "behind", "");
         assert_int_equal(fchownat(f->fd, "root", 100003, 100003, 0), 0);
         assert_int_equal(fchownat(f->fd, "other", 7, 7, 0), 0);
+        assert_int_equal(fchownat(f->fd, "last", 100009, 0, 0), 0);
+        assert_int_equal(fchownat(f->fd, "behind", 100010, 0, 0), 0);
         assert_int_equal(archive(f, (struct ramdisk_folder_options){.uids = uids, .n_uids = 2}), 0);
         assert_int_equal(find(f, "root/root").uid, 3);
         assert_int_equal(find(f, "root/root").gid, 100003);
         assert_int_equal(find(f, "root/other").uid, 1000);
+        assert_int_equal(find(f, "root/last").uid, 9);
+        assert_int_equal(find(f, "root/behind").uid, 65534);
         assert_int_equal(find(f, "root/mine").uid, 65534);
 }
 
@@ -340,6 +360,107 @@ static void test_depth_costs_no_descriptors_and_has_a_limit(void **state)
         assert_int_equal(mkdirat(at, "d", 0755), 0);
         assert_int_equal(archive(f, (struct ramdisk_folder_options){0}), -E2BIG);
         assert_non_null(strstr(error_text(&f->err), "deeper than 1024 folders"));
+}
+
+static void test_paths_have_their_limit(void **state)
+{
+        struct fixture *f = *state;
+        cleanup_fd int at = openat(f->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        char name[NAME_MAX + 1];
+
+        memset(name, 'n', sizeof(name));
+        name[NAME_MAX] = '\0';
+        for (int i = 0; i < 15; i++) {
+                assert_int_equal(mkdirat(at, name, 0755), 0);
+                int below = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                assert_true(below >= 0);
+                close(at);
+                at = below;
+        }
+        name[IMAGE_PATH_MAX - 4 - 15 * (NAME_MAX + 1) - 1] = '\0'; /* "root" and 15 of them before it */
+        assert_int_equal(mkdirat(at, name, 0755), 0);
+        assert_int_equal(archive(f, (struct ramdisk_folder_options){0}), 0);
+        memcpy(strchr(name, '\0'), "n", 2);
+        assert_int_equal(mkdirat(at, name, 0755), 0);
+        assert_int_equal(archive(f, (struct ramdisk_folder_options){0}), -E2BIG);
+        assert_non_null(strstr(error_text(&f->err), "a path of more than 4095 bytes"));
+}
+
+static void test_all_files_together_are_held_to_the_ceiling(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, "a", "12345");
+        put(f, "b", "67890");
+        assert_int_equal(linkat(f->fd, "b", f->fd, "c", 0), 0); /* counts once */
+        assert_int_equal(archive(f, (struct ramdisk_folder_options){.max_bytes = 10}), 0);
+        assert_int_equal(archive(f, (struct ramdisk_folder_options){.max_bytes = 9}), -EFBIG);
+        assert_non_null(strstr(error_text(&f->err), "/b: with this file there are more than 9 bytes"));
+}
+
+/* ---- somebody who changes it meanwhile ---- */
+
+struct meddler {
+        struct fixture *f;
+        void (*meddle)(struct fixture *f); /* once the first bytes are written */
+};
+
+static int catch_and_meddle(void *user, const void *p, size_t n, struct error *err)
+{
+        struct meddler *m = user;
+
+        (void)p, (void)n, (void)err;
+        if (m->meddle)
+                m->meddle(m->f);
+        m->meddle = NULL;
+        return 0;
+}
+
+/* A file in d/e, larger than what is buffered. */
+static int archive_under(struct fixture *f, void (*meddle)(struct fixture *f))
+{
+        struct meddler m = {.f = f, .meddle = meddle};
+        const struct ramdisk_sink sink = {.write = catch_and_meddle, .user = &m};
+        const struct ramdisk_folder_options options = {0};
+        cleanup_ramdisk struct ramdisk *ramdisk = NULL;
+
+        assert_int_equal(mkdirat(f->fd, "d", 0755), 0);
+        assert_int_equal(mkdirat(f->fd, "d/e", 0755), 0);
+        put(f, "d/e/large", "");
+        cleanup_fd int fd = openat(f->fd, "d/e/large", O_WRONLY | O_CLOEXEC);
+        assert_int_equal(ftruncate(fd, 1 << 20), 0);
+        assert_int_equal(ramdisk_new(&sink, &ramdisk, NULL), 0);
+        int r = ramdisk_add_folder(ramdisk, f->fd, "root", &options, &f->err);
+        assert_null(m.meddle);
+        return r;
+}
+
+static void move_away(struct fixture *f)
+{
+        assert_int_equal(renameat(f->fd, "d/e", f->fd, "elsewhere"), 0);
+}
+
+static void test_a_folder_that_was_moved_leads_to_no_other(void **state)
+{
+        struct fixture *f = *state;
+
+        assert_int_equal(archive_under(f, move_away), -ESTALE);
+        assert_string_equal(error_text(&f->err), "/d: changed while it was read");
+}
+
+static void cut_short(struct fixture *f)
+{
+        cleanup_fd int fd = openat(f->fd, "d/e/large", O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+        assert_true(fd >= 0);
+}
+
+static void test_a_file_that_became_shorter_has_changed(void **state)
+{
+        struct fixture *f = *state;
+
+        assert_int_equal(archive_under(f, cut_short), -ESTALE);
+        assert_string_equal(error_text(&f->err), "/d/e/large: changed while it was read");
 }
 
 static void test_thousands_of_names_come_in_order(void **state)
@@ -375,9 +496,14 @@ int main(void)
                 TEST(test_hard_links_share_a_number_and_the_first_has_the_data),
                 TEST(test_holes_are_zeros_and_count),
                 TEST(test_attributes_of_images_are_listed),
+                TEST(test_attributes_that_are_the_hosts_own_are_left_out),
                 TEST(test_ids_are_mapped_and_strangers_are_nobody),
                 TEST(test_a_mount_below_is_refused_by_name),
                 TEST(test_depth_costs_no_descriptors_and_has_a_limit),
+                TEST(test_paths_have_their_limit),
+                TEST(test_all_files_together_are_held_to_the_ceiling),
+                TEST(test_a_folder_that_was_moved_leads_to_no_other),
+                TEST(test_a_file_that_became_shorter_has_changed),
                 TEST(test_thousands_of_names_come_in_order),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
