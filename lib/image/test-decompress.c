@@ -271,6 +271,114 @@ static void limits_hold(void **state)
         }
 }
 
+static void limits_are_reached_and_not_passed(void **state)
+{
+        static const struct decompress_limits exact = {.max_output = PLAIN_SIZE},
+                                              less = {.max_output = PLAIN_SIZE - 1};
+
+        (void)state;
+        for (size_t f = 0; f < ARRAY_SIZE(formats); f++) {
+                cleanup_buf struct buf blob = buf_with_max(BUF_MAX), out = buf_with_max(BUF_MAX);
+                enum compression kind;
+                formats[f].append(&blob, view_of(plain, PLAIN_SIZE));
+                assert_int_equal(run(buf_view(&blob), blob.n, &exact, &out, &kind, NULL), 0);
+                out.n = 0;
+                assert_int_equal(run(buf_view(&blob), blob.n, &less, &out, &kind, NULL), -EFBIG);
+        }
+}
+
+/* All of it is read at once here, so that the ratio is that of the whole. */
+static void the_ratio_counts_from_its_floor_on(void **state)
+{
+        static uint8_t zeros[100000];
+        cleanup_buf struct buf blob = buf_with_max(BUF_MAX);
+        const struct {
+                uint64_t ratio;
+                uint64_t floor;
+                int r;
+        } cases[] = {{1, sizeof(zeros), 0}, {1, sizeof(zeros) - 1, -EFBIG}, {0, 0, 0}, {999999, 0, 0}};
+
+        (void)state;
+        gzip_append(&blob, view_of(zeros, sizeof(zeros)));
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                const struct decompress_limits limits = {.max_ratio = cases[i].ratio,
+                                                         .ratio_floor = cases[i].floor};
+                cleanup_buf struct buf out = buf_with_max(BUF_MAX);
+                enum compression kind;
+                assert_int_equal(run(buf_view(&blob), blob.n, &limits, &out, &kind, NULL), cases[i].r);
+        }
+        /* What isn't compressed grows once. */
+        cleanup_buf struct buf same = buf_with_max(BUF_MAX);
+        enum compression none;
+        assert_int_equal(run(view_of(plain, PLAIN_SIZE), PLAIN_SIZE,
+                             &(struct decompress_limits){.max_ratio = 1}, &same, &none, NULL),
+                         0);
+        /* The least ratio that the whole has, rounded up, and one below. */
+        const uint64_t ratio = (sizeof(zeros) + blob.n - 1) / blob.n;
+        for (uint64_t less = 0; less < 2; less++) {
+                const struct decompress_limits limits = {.max_ratio = ratio - less};
+                cleanup_buf struct buf out = buf_with_max(BUF_MAX);
+                enum compression kind;
+                assert_int_equal(run(buf_view(&blob), blob.n, &limits, &out, &kind, NULL), less ? -EFBIG : 0);
+        }
+}
+
+/* The last pieces that a sink was given, and what was in them. */
+struct kept {
+        struct view piece[DECOMPRESS_BUFFERS - 1];
+        struct buf content[DECOMPRESS_BUFFERS - 1];
+        size_t n;
+};
+
+static int keep(void *user, struct view data, struct error *err)
+{
+        struct kept *k = user;
+        size_t count = ARRAY_SIZE(k->piece), now = k->n++ % count;
+
+        (void)err;
+        k->piece[now] = data;
+        buf_done(&k->content[now]);
+        k->content[now] = buf_with_max(BUF_MAX);
+        assert_int_equal(buf_append_view(&k->content[now], data), 0);
+        for (size_t i = 0; i < count && i < k->n; i++)
+                assert_true(view_equal(k->piece[i], buf_view(&k->content[i])));
+        return 0;
+}
+
+static void pieces_stay_as_they_are_for_as_long_as_was_said(void **state)
+{
+        (void)state;
+        for (size_t f = 0; f < ARRAY_SIZE(formats); f++) {
+                cleanup_buf struct buf blob = buf_with_max(BUF_MAX);
+                cleanup_decompressor struct decompressor *d = NULL;
+                struct kept kept = {.n = 0};
+
+                for (int i = 0; i < 5; i++)
+                        formats[f].append(&blob, view_of(plain, PLAIN_SIZE - (size_t)i * 1000));
+                assert_int_equal(decompressor_new(&no_limits, keep, &kept, &d, NULL), 0);
+                assert_int_equal(decompressor_feed(d, buf_view(&blob), NULL), 0);
+                assert_int_equal(decompressor_finish(d, NULL), 0);
+                assert_true(kept.n > 2 * ARRAY_SIZE(kept.piece));
+                for (size_t i = 0; i < ARRAY_SIZE(kept.content); i++)
+                        buf_done(&kept.content[i]);
+        }
+}
+
+/* RFC 8878, 3.1.1.1.2: an empty frame with a window of 2^(10 + the byte's upper five bits). */
+static void a_window_has_its_limit(void **state)
+{
+        static const uint8_t largest[] = {0x28, 0xb5, 0x2f, 0xfd, 0, 17 << 3, 1, 0, 0},
+                             larger[] = {0x28, 0xb5, 0x2f, 0xfd, 0, 18 << 3, 1, 0, 0};
+        cleanup_buf struct buf out = buf_with_max(BUF_MAX);
+        struct error err = {0};
+        enum compression kind;
+
+        (void)state;
+        assert_int_equal(run(view_of(largest, 9), 9, &no_limits, &out, &kind, &err), 0);
+        assert_int_equal(run(view_of(larger, 9), 9, &no_limits, &out, &kind, &err), -EBADMSG);
+        assert_non_null(strstr(err.text, "zstd: "));
+}
+
 static void short_and_empty_inputs_are_plain(void **state)
 {
         (void)state;
@@ -314,6 +422,10 @@ int main(void)
                 cmocka_unit_test(trailing_garbage_is_an_error),
                 cmocka_unit_test(a_changed_byte_is_an_error),
                 cmocka_unit_test(limits_hold),
+                cmocka_unit_test(limits_are_reached_and_not_passed),
+                cmocka_unit_test(the_ratio_counts_from_its_floor_on),
+                cmocka_unit_test(pieces_stay_as_they_are_for_as_long_as_was_said),
+                cmocka_unit_test(a_window_has_its_limit),
                 cmocka_unit_test(short_and_empty_inputs_are_plain),
                 cmocka_unit_test(the_sinks_error_comes_out),
         };

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "lib/base/buf.h"
+
 #define DIGEST       "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define ROOTFS       "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"" DIGEST "\"]}"
 #define WITH(config) "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":" config "," ROOTFS "}"
@@ -98,12 +100,31 @@ static void refuses_with_a_reason(void **state)
         }
 }
 
+static void layers_have_a_most(void **state)
+{
+        (void)state;
+        for (int more = 0; more < 2; more++) {
+                cleanup_image_config struct image_config c = {0};
+                cleanup_buf struct buf json = buf_with_max(IMAGE_CONFIG_SIZE_MAX);
+                struct error err = {0};
+
+                buf_append_string(&json, "{\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"" DIGEST "\"");
+                for (int i = 1; i < IMAGE_LAYERS_MAX + more; i++)
+                        buf_append_string(&json, ",\"" DIGEST "\"");
+                assert_int_equal(buf_append_string(&json, "]}}"), 0);
+                assert_int_equal(image_config_parse(buf_view(&json), &c, &err), more ? -EFBIG : 0);
+                if (more)
+                        assert_string_equal(error_text(&err), "1025 layers, more than the 1024 allowed");
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(reads_all_that_a_workload_needs),
                 cmocka_unit_test(what_is_absent_or_null_is_empty),
                 cmocka_unit_test(refuses_with_a_reason),
+                cmocka_unit_test(layers_have_a_most),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

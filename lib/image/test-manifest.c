@@ -147,6 +147,33 @@ static void a_lone_entry_needs_no_platform(void **state)
         assert_int_equal(d->size, 7);
 }
 
+static void a_lone_entry_for_another_system_is_not_taken(void **state)
+{
+        cleanup_manifest struct manifest m = {0};
+        const struct descriptor *d;
+        struct error err = {0};
+
+        (void)state;
+        assert_int_equal(parse(INDEX(ENTRY("windows", "amd64", "", 1)), "", &m, &err), 0);
+        assert_int_equal(manifest_select(&m, "amd64", &d, &err), -ENOENT);
+}
+
+static void of_equals_the_first_is_taken_and_the_baseline_before_others(void **state)
+{
+        cleanup_manifest struct manifest m = {0};
+        const struct descriptor *d;
+        struct error err = {0};
+
+        (void)state;
+        assert_int_equal(parse(INDEX(ENTRY("linux", "amd64", ",\"variant\":\"v2\"", 1) "," ENTRY(
+                                       "linux", "amd64", ",\"variant\":\"v1\"",
+                                       2) "," ENTRY("linux", "amd64", ",\"variant\":\"v1\"", 3)),
+                               "", &m, &err),
+                         0);
+        assert_int_equal(manifest_select(&m, "amd64", &d, &err), 0);
+        assert_int_equal(d->size, 2);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -155,6 +182,8 @@ int main(void)
                 cmocka_unit_test(refuses_deep_nesting_and_many_layers),
                 cmocka_unit_test(selects_the_platform),
                 cmocka_unit_test(a_lone_entry_needs_no_platform),
+                cmocka_unit_test(a_lone_entry_for_another_system_is_not_taken),
+                cmocka_unit_test(of_equals_the_first_is_taken_and_the_baseline_before_others),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

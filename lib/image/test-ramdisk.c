@@ -141,6 +141,58 @@ static void test_bad_entries_are_refused(void **state)
         buf_done(&c.out);
 }
 
+/* Numbers of a header. */
+enum { AT_MTIME = 6 + 5 * 8, AT_SIZE = 6 + 6 * 8 };
+
+static int count_copy(void *user, int fd, uint64_t offset, uint64_t n, struct error *err)
+{
+        struct catcher *c = user;
+
+        (void)fd, (void)offset, (void)err;
+        c->copied += n;
+        return 0;
+}
+
+static void test_largest_file_is_one_byte_less_than_4_gib(void **state)
+{
+        struct catcher c = {.out = buf_with_max(1 << 20)};
+        const struct ramdisk_sink sink = {.write = catch_write, .copy = count_copy, .user = &c};
+        cleanup_ramdisk struct ramdisk *ramdisk = NULL;
+
+        (void)state;
+        assert_int_equal(ramdisk_new(&sink, &ramdisk, NULL), 0);
+        assert_int_equal(ramdisk_add_file_fd(ramdisk, "f", &PLAIN, -1, 0, UINT32_MAX, NULL), 0);
+        assert_int_equal(ramdisk_finish(ramdisk, NULL), 0);
+        assert_int_equal(c.copied, UINT32_MAX);
+        assert_memory_equal(c.out.p + AT_SIZE, "FFFFFFFF", 8);
+        assert_int_equal(ramdisk_size(ramdisk), c.out.n + UINT32_MAX);
+        buf_done(&c.out);
+}
+
+static void test_times_outside_the_format_become_the_nearer_end(void **state)
+{
+        static const struct {
+                int64_t mtime;
+                const char *digits;
+        } cases[] = {{-1, "00000000"},
+                     {INT64_MIN, "00000000"},
+                     {UINT32_MAX, "FFFFFFFF"},
+                     {UINT32_MAX + INT64_C(1), "FFFFFFFF"},
+                     {INT64_MAX, "FFFFFFFF"}};
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+                const struct ramdisk_attr attr = {.mode = 0644, .mtime = cases[i].mtime};
+                struct catcher c;
+                cleanup_ramdisk struct ramdisk *ramdisk = begin(&c);
+
+                assert_int_equal(ramdisk_add_file(ramdisk, "f", &attr, view_of("", 0), NULL), 0);
+                assert_int_equal(ramdisk_finish(ramdisk, NULL), 0);
+                assert_memory_equal(c.out.p + AT_MTIME, cases[i].digits, 8);
+                buf_done(&c.out);
+        }
+}
+
 static void test_error_of_the_sink_comes_back(void **state)
 {
         static const uint8_t big[1 << 20];
@@ -246,6 +298,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_bytes_of_a_small_archive),
                 cmocka_unit_test(test_bad_entries_are_refused),
+                cmocka_unit_test(test_largest_file_is_one_byte_less_than_4_gib),
+                cmocka_unit_test(test_times_outside_the_format_become_the_nearer_end),
                 cmocka_unit_test(test_error_of_the_sink_comes_back),
                 cmocka_unit_test(test_copy_of_the_sink_gives_the_same_bytes),
                 cmocka_unit_test(test_progress_ends_at_the_total),

@@ -44,6 +44,21 @@ static void normalises_as_docker_does(void **state)
         }
 }
 
+static void takes_what_is_as_long_as_may_be(void **state)
+{
+        static const char *const cases[] = {
+                "a:" A80 A20 A20 "12345678",      /* a tag of 128 */
+                "h.x/" A80 A80 A80 "12345678901", /* a name of 255 */
+        };
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                cleanup_reference struct reference r = {0};
+                struct error err = {0};
+                if (reference_parse(cases[i], &r, &err) < 0)
+                        fail_msg("%s", error_text(&err));
+        }
+}
+
 static void refuses_what_docker_refuses(void **state)
 {
         static const char *const cases[][2] = {
@@ -87,6 +102,7 @@ static void refuses_what_docker_refuses(void **state)
                 {"host.example/" A80 A80 A80 "aaaaaaaaaaaaaaaa", "longer than 255"},
                 {A80 "." A80 "." A80 "." A20 ":1/app", "longer than 259"},
                 {"a:" A80 A80, "longer than 128"},
+                {"a:" A80 A20 A20 "123456789", "longer than 128"},
                 {A80 A80 A80 A80 A80 A80 A80 A80 A80 A80, "it is too long"},
         };
         (void)state;
@@ -172,6 +188,8 @@ static void loopback_is_only_this_machine(void **state)
         assert_true(reference_domain_is_loopback("[::1]:5000"));
         assert_false(reference_domain_is_loopback("localhost.example.org"));
         assert_false(reference_domain_is_loopback("127.0.0.1.example.org"));
+        assert_false(reference_domain_is_loopback("127.0.0"));
+        assert_false(reference_domain_is_loopback("127.0.0.1.2"));
         assert_false(reference_domain_is_loopback("128.0.0.1"));
         assert_false(reference_domain_is_loopback("docker.io"));
 }
@@ -180,6 +198,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(normalises_as_docker_does),
+                cmocka_unit_test(takes_what_is_as_long_as_may_be),
                 cmocka_unit_test(refuses_what_docker_refuses),
                 cmocka_unit_test(knows_the_explicit_forms),
                 cmocka_unit_test(takes_an_image_id_from_the_engine_only),

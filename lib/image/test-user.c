@@ -15,6 +15,10 @@
         "toofew:x:12\n"                                                                                      \
         "noid:x:abc:5::/h:\n"                                                                                \
         "big:x:99999999999:5::/h:\n"                                                                         \
+        "wraps:x:4294967296:0::/:\n"                                                                         \
+        "none:x:4294967295:0::/:\n"                                                                          \
+        "wrapsgroup:x:5:4294967296::/:\n"                                                                    \
+        "largest:x:4294967293:4294967294::/:\n"                                                              \
         "\n"                                                                                                 \
         "redis:x:999:998:Redis:/var/lib/redis:/bin/false\n"                                                  \
         "redis:x:1:1::/second:\n"                                                                            \
@@ -115,6 +119,38 @@ static void test_errors_say_which_file(void **state)
         assert_refused("-1", -ENOENT, "user -1 is not in the image's /etc/passwd");
 }
 
+/* Cut to 32 bits they would be root, and "no id". */
+static void test_ids_that_are_too_large_are_no_ids(void **state)
+{
+        (void)state;
+        assert_refused("wraps", -ENOENT, "user wraps is not in the image's /etc/passwd");
+        assert_refused("none", -ENOENT, "user none is not in the image's /etc/passwd");
+        assert_refused("wrapsgroup", -ENOENT, "user wrapsgroup is not in the image's /etc/passwd");
+        assert_user("largest", "4294967293:4294967294 /");
+}
+
+static void test_groups_have_a_most(void **state)
+{
+        cleanup_image_tree struct image_tree *tree = NULL;
+        cleanup_image_user struct image_user most = {0};
+        cleanup_buf struct buf groups = buf_with_max(1 << 20);
+        struct image_user more;
+        struct error err = {0};
+
+        (void)state;
+        for (int i = 0; i < 1024; i++)
+                buf_printf(&groups, "g%d:x:%d:u\n", i, 1000 + i);
+        assert_int_equal(image_tree_new(&tree, NULL), 0);
+        TEST_APPLY(tree, {.name = "etc/passwd", .content = "u:x:1:1::/:\n"},
+                   {.name = "etc/group", .content = buf_string(&groups)});
+        assert_int_equal(image_user_resolve(tree, "u", &most, NULL), 0);
+        assert_int_equal(most.n_groups, 1024);
+        buf_append_string(&groups, "more:x:5:u\n");
+        TEST_APPLY(tree, {.name = "etc/group", .content = buf_string(&groups)});
+        assert_int_equal(image_user_resolve(tree, "u", &more, &err), -E2BIG);
+        assert_string_equal(error_text(&err), "the image's user is in more than 1024 groups");
+}
+
 static void test_image_without_files(void **state)
 {
         cleanup_image_tree struct image_tree *tree = NULL;
@@ -141,6 +177,8 @@ int main(void)
                 cmocka_unit_test(test_a_name_of_digits_wins),
                 cmocka_unit_test(test_group_given_replaces_all_groups),
                 cmocka_unit_test(test_errors_say_which_file),
+                cmocka_unit_test(test_ids_that_are_too_large_are_no_ids),
+                cmocka_unit_test(test_groups_have_a_most),
                 cmocka_unit_test(test_image_without_files),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
