@@ -120,9 +120,14 @@ static void a_chain_too_deep_for_the_stack_is_refused(void **state)
                 assert_true(problem.class == JMESPATH_LIMIT || problem.class == JMESPATH_SYNTAX);
         }
         cleanup_buf struct buf text = buf_with_max(1 << 18);
-        while (text.n <= JMESPATH_LENGTH_MAX)
-                buf_append_string(&text, "aaaaaaaaaaaaaaaa");
+        while (text.n < JMESPATH_LENGTH_MAX)
+                buf_append_byte(&text, 'a');
+        assert_int_equal(jmespath_compile(buf_string(&text), &query, &problem, &err), 0);
+        jmespath_free(query);
+        query = NULL;
+        buf_append_byte(&text, 'a');
         assert_int_equal(jmespath_compile(buf_string(&text), &query, &problem, &err), -E2BIG);
+        assert_null(query);
 }
 
 static void refuse_repeated(const char *part)
