@@ -85,7 +85,8 @@ void http_url_show(const char *url, char ret_text[static HTTP_URL_SHOWN_MAX])
         const char *scheme = strstr(url, "://");
         size_t n_scheme = scheme ? (size_t)(scheme - url) + 3 : 0;
         const char *host = url + n_scheme;
-        const char *at = memchr(host, '@', strcspn(host, "/?#"));
+        /* The last one: a password that holds one of its own is all hidden. */
+        const char *at = memrchr(host, '@', strcspn(host, "/?#"));
 
         host = at ? at + 1 : host;
         char text[HTTP_URL_SHOWN_MAX];

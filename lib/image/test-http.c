@@ -115,6 +115,8 @@ static void no_password_and_no_query_is_shown(void **state)
         (void)state;
         http_url_show("https://user:secret@h:1/path?sig=secret#secret", shown);
         assert_string_equal(shown, "https://h:1/path");
+        http_url_show("https://user:p@secret@h:1/path", shown);
+        assert_string_equal(shown, "https://h:1/path");
         http_url_show("h/@x?secret", shown);
         assert_string_equal(shown, "h/@x");
         memset(url + strlen(url), 'a', 1500);
