@@ -244,6 +244,40 @@ static void a_named_file_must_exist_and_be_right(void **state)
         assert_non_null(strstr(err.text, bad));
 }
 
+/* There is no such program: whoever asks it fails. */
+static void helpers_are_asked_where_that_was_said_and_nothing_more_specific_is_there(void **state)
+{
+        cleanup_free char *own =
+                put("own.json", "{\"auths\":{\"h.x\":" A1 "},\"credHelpers\":{\"h.x\":\"absent\"}}");
+        cleanup_free char *common =
+                put("common.json", "{\"auths\":{\"h.x\":" B2 "},\"credsStore\":\"absent\"}");
+        const struct {
+                const char *file;
+                const char *domain;
+                bool run;
+                const char *user; /* NULL: fails */
+        } cases[] = {
+                {own, "h.x", false, "a"},
+                {own, "h.x", true, NULL},
+                {common, "h.x", true, "b"},
+                {common, "h.y", true, NULL},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                const struct registry_credentials_places places = {.authfile = cases[i].file,
+                                                                   .run_helpers = cases[i].run};
+                cleanup_registry_credentials struct registry_credentials c = {0};
+                int r = registry_credentials_find(&places, cases[i].domain, "n", &c, NULL);
+
+                assert_int_equal(r, cases[i].user ? 0 : -EACCES);
+                if (cases[i].user)
+                        assert_string_equal(c.user, cases[i].user);
+                else
+                        assert_null(c.user);
+        }
+}
+
 static void challenges_are_read(void **state)
 {
         static const struct {
@@ -300,6 +334,7 @@ int main(void)
                 cmocka_unit_test(malformed_files_are_refused),
                 cmocka_unit_test(files_are_looked_for_in_order),
                 cmocka_unit_test(a_named_file_must_exist_and_be_right),
+                cmocka_unit_test(helpers_are_asked_where_that_was_said_and_nothing_more_specific_is_there),
                 cmocka_unit_test(challenges_are_read),
                 cmocka_unit_test(senseless_challenges_are_refused),
         };
