@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { AUTHORITIES_MAX = 8 * 1024 * 1024, NAMES_MAX = 256 };
+enum { AUTHORITIES_MAX = 8 * 1024 * 1024, NAMES_MAX = 254 };
 
 void http_trust_done(struct http_trust *trust)
 {
@@ -83,14 +83,17 @@ static int take_entry(struct http_trust *t, const char *folder, const char *name
 
 static int take_folder(struct http_trust *t, DIR *dir, const char *folder, struct error *err)
 {
-        size_t n = 0;
+        const struct dirent *entry;
 
-        for (struct dirent *entry; (entry = readdir(dir)) && n < NAMES_MAX; n++) {
+        /* None is left out without a word: which one would be by chance. */
+        for (size_t n = 0; (errno = 0, entry = readdir(dir)); n++) {
+                if (n == NAMES_MAX + 2) /* with "." and ".." */
+                        return error_set(err, -E2BIG, "%s: more than %d names", folder, NAMES_MAX);
                 int r = take_entry(t, folder, entry->d_name, err);
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return errno ? error_errno(err, errno, "%s", folder) : 0;
 }
 
 /* Below the user's own configuration; NULL where the environment names no place for it. */

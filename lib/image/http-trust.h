@@ -20,8 +20,8 @@ struct http_trust {
 };
 
 /* Finds them for the registry `domain` ("host:port"); `ca_file` may be NULL.  *ret_trust is for
- * http_trust_done().  The errors name the file: one that is missing, unreadable or holds no certificate, or a
- * certificate without its key. */
+ * http_trust_done().  The errors name the file: one that is missing, unreadable or holds no certificate, a
+ * certificate without its key, or a folder with more than 254 names in it. */
 int http_trust_find(const char *domain, const char *ca_file, const struct log *log,
                     struct http_trust *ret_trust, struct error *err);
 
