@@ -116,8 +116,8 @@ static int check_numbers(const uint8_t *block, char type, struct error *err)
         return 0;
 }
 
-/* "ustar" is followed by a NUL, or by two blanks and a NUL.  With something else behind it some readers know of
- * long names and others don't. */
+/* "ustar" is followed by a NUL, or by two blanks and a NUL.  With something else behind it some readers know
+ * of long names and others don't. */
 static bool has_odd_magic(const uint8_t *block)
 {
         const uint8_t *magic = block + AT_MAGIC;

@@ -55,12 +55,12 @@ struct layer_raw {
 };
 
 /* Looks at the header blocks of the entry that begins at `from`.  -EBADMSG where they are malformed, or where
- * readers disagree about what they say: a NUL byte in a name, a number that is none, two names.  *raw is to be
- * released in any case. */
+ * readers disagree about what they say: a NUL byte in a name, a number that is none, two names.  *raw is to
+ * be released in any case. */
 int layer_raw_scan(struct layer_feed *feed, uint64_t from, struct layer_raw *raw, struct error *err);
 
+/* Releases it. Safe on an all-zero struct. */
 void layer_raw_done(struct layer_raw *raw);
-#define cleanup_layer_raw CLEANUP(layer_raw_done)
 
 /* Whether all readers take the size of a header block for the same. */
 bool layer_header_size_is_plain(const uint8_t block[static LAYER_BLOCK]);

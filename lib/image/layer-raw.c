@@ -96,7 +96,7 @@ static bool is_time(struct view v)
         return is_number(view_of(v.p, whole));
 }
 
-/* Libarchive knows of other keys for attributes (LIBARCHIVE.xattr, RHT.security.selinux), and others don't. */
+/* libarchive alone knows of other keys for attributes: LIBARCHIVE.xattr, RHT.security.selinux. */
 static int xattr(struct view key, struct view value, struct layer_raw *raw, struct error *err)
 {
         struct view name = view_of(key.p + strlen(XATTR_KEY), key.n - strlen(XATTR_KEY));
@@ -165,8 +165,8 @@ static int pax_sparse(struct view key, struct view value, struct layer_raw *raw,
         return 0;
 }
 
-/* Whether a PAX header describes a sparse file wholly, or not at all.  Of half a description each reader takes
- * what it knows. */
+/* Whether a PAX header describes a sparse file wholly, or not at all.  Of half a description each reader
+ * takes what it knows. */
 static bool pax_sparse_is_whole(unsigned sparse, char type)
 {
         static const unsigned version_1_0 =

@@ -304,8 +304,9 @@ static int read_by_type(struct layer *layer, const struct layer_raw *raw, struct
         case S_IFBLK:
                 return read_device(layer, inode, err);
         case S_IFDIR:
-                /* A file whose name ends with a slash is a folder to some, whose data the next header would
-                 * be, and a file to others.  Without a type, which is older than folders, it is one to all. */
+                /* A file whose name ends with a slash is a folder to some, whose data the next header
+                 * would be, and a file to others.  Without a type, as in the oldest format, it is a folder
+                 * to all. */
                 if (raw->type != '5' && raw->has_size)
                         return error_set(err, -EBADMSG, "a folder by its name and a file by its data");
                 if (raw->type && raw->type != '5')
