@@ -5,10 +5,10 @@
  * look for its end.  Without a terminal there is nothing else to wait for (sigwaitinfo).  With one, signals
  * come through a descriptor beside two flows, from our input to the terminal's master and from that to our
  * output.  A flow reads only once all that it has is written, so whoever is slow slows the other end and no
- * memory grows.  Where our input ends, the end is typed into the terminal, again for each process that reads
- * there, since a file that has ended would tell each of them.  The end of the process is the end, whoever else
- * has the terminal open and whatever they write: only what is on its way already is still passed on, for as
- * long as its reader takes or until we are asked to end.
+ * memory grows.  Where our input ends, the end is typed into the terminal, again for each process that
+ * reads there, since a file that has ended would tell each of them.  The end of the process is the end,
+ * whoever else has the terminal open and whatever they write: only what is on its way already is still passed
+ * on, for as long as its reader takes or until we are asked to end.
  */
 #include "lib/container/relay.h"
 

@@ -89,10 +89,10 @@ const char *eif_section_name(enum eif_section_type type);
  * must stay open as long as the result; regular files only.  -EBADMSG where the file is malformed, with the
  * defect, the number of the section (from 0, as in the table) and of the bytes.
  *
- * A section's size in the table and in its header must be the same, but for the signature, whose header counts:
- * AWS's tools sign a signed file anew without the new size in the table, and nearly each signature has another
- * (aws-nitro-enclaves-image-format 0.5, EifSigner::write_signature).  They read headers only.  What is measured
- * doesn't depend on it. */
+ * A section's size in the table and in its header must be the same, but for the signature, whose header
+ * counts: AWS's tools sign a signed file anew without the new size in the table, and nearly each signature
+ * has another (aws-nitro-enclaves-image-format 0.5, EifSigner::write_signature).  They read headers only.
+ * What is measured doesn't depend on it. */
 int eif_open(int fd, struct eif **ret_eif, struct error *err);
 
 /* Releases it; not the descriptor. NULL-safe. */

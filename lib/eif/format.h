@@ -24,8 +24,8 @@ void format_header(const struct eif_header *header, uint8_t ret_bytes[static EIF
 int format_parse_header(const uint8_t bytes[static EIF_HEADER_SIZE], struct eif_header *ret_header,
                         struct error *err);
 
-/* Reads the section header of section i and checks it against the table: type known, flags 0, sizes equal.  Of
- * a signature the header's size counts; `stale` says whether the table has another. */
+/* Reads the section header of section i and checks it against the table: type known, flags 0, sizes equal.
+ * Of a signature the header's size counts; `stale` says whether the table has another. */
 int format_parse_section_header(const uint8_t bytes[static EIF_SECTION_HEADER_SIZE], size_t i,
                                 struct eif_section *section, struct error *err);
 

@@ -142,8 +142,8 @@ static void test_bad_requests_are_refused(void **state)
         for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
                 assert_int_equal(control_decode_request(view_of_string(bad[i]), &request, NULL), -EBADMSG);
         /* With its newline it is too long by one. */
-        memset(large, ' ', sizeof(large));
-        memcpy(large, "{\"op\":\"stop\"}", 13);
+        int n = snprintf(large, sizeof(large), "{\"op\":\"stop\"}");
+        memset(large + n, ' ', sizeof(large) - (size_t)n);
         assert_int_equal(control_decode_request(view_of(large, CONTROL_REQUEST_MAX - 1), &request, NULL), 0);
         assert_int_equal(control_decode_request(view_of(large, CONTROL_REQUEST_MAX), &request, NULL),
                          -EBADMSG);
@@ -242,7 +242,7 @@ static void test_texts_and_lists_of_a_reply_fit_or_are_refused(void **state)
         assert_int_equal(decode_with("name", NULL, letters(ENCLAVE_NAME_MAX), NULL), -EBADMSG);
         assert_int_equal(decode_with(NULL, "text", letters(ERROR_TEXT_MAX - 1), NULL), 0);
         assert_int_equal(decode_with(NULL, "text", letters(ERROR_TEXT_MAX), NULL), -EBADMSG);
-        assert_int_equal(decode_with("pcr0", NULL, letters(2 * ENCLAVE_PCR_SIZE), NULL), -EBADMSG);
+        assert_int_equal(decode_with("pcr0", NULL, letters((size_t)2 * ENCLAVE_PCR_SIZE), NULL), -EBADMSG);
         assert_int_equal(decode_with("ports", NULL, ports(ENCLAVE_PORTS_MAX, 1), NULL), 0);
         assert_int_equal(decode_with("ports", NULL, ports(ENCLAVE_PORTS_MAX + 1, 1), NULL), -EBADMSG);
         assert_int_equal(decode_with("ports", NULL, ports(1, 0), NULL), -EBADMSG);

@@ -205,9 +205,9 @@ static void receive_buffers_in_crumbs_are_filled_in_order(void **state)
         start(&d);
         assert_int_equal(vsock_device_listen(d.device, HOST_PORT, keep_fd, &fd, NULL), 0);
         driver_transmit_op(&d, VSOCK_OP_REQUEST, GUEST_PORT, HOST_PORT);
-        for (uint16_t i = 0; i < DRIVER_RING; i++) {
+        for (uint32_t i = 0; i < DRIVER_RING; i++) {
                 size_t table = TABLES + (size_t)i * PIECES * sizeof(struct vring_desc);
-                for (uint16_t k = 0; k < PIECES; k++) {
+                for (uint32_t k = 0; k < PIECES; k++) {
                         const struct vring_desc piece = {
                                 .addr = DRIVER_GUEST_ADDR + driver_buffer_at(i) + (size_t)k * PIECE,
                                 .len = PIECE,
@@ -215,8 +215,8 @@ static void receive_buffers_in_crumbs_are_filled_in_order(void **state)
                                 .next = (uint16_t)(k + 1)};
                         memcpy(d.memory + table + k * sizeof(piece), &piece, sizeof(piece));
                 }
-                driver_set_descriptor(&d, 0, i, DRIVER_GUEST_ADDR + table, PIECES * sizeof(struct vring_desc),
-                                      VRING_DESC_F_INDIRECT, 0);
+                driver_set_descriptor(&d, 0, (uint16_t)i, DRIVER_GUEST_ADDR + table,
+                                      PIECES * sizeof(struct vring_desc), VRING_DESC_F_INDIRECT, 0);
         }
         driver_expect(&d, VSOCK_OP_RESPONSE, GUEST_PORT);
         for (size_t i = 0; i < SENT; i++)

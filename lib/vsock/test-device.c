@@ -737,6 +737,7 @@ static void connect_is_refused_by_a_reset(void **state)
 
 static void connect_gives_up_in_time(void **state)
 {
+        static const unsigned an_hour = 3600 * 1000; /* milliseconds */
         struct driver d;
         struct outcome o = {.fd = -1};
 
@@ -750,7 +751,7 @@ static void connect_gives_up_in_time(void **state)
         /* That another has more time makes no difference. */
         struct outcome patient = {.fd = -1};
         assert_int_equal(vsock_device_connect(d.device, 80, 1, on_connected, &o, NULL), 0);
-        assert_int_equal(vsock_device_connect(d.device, 80, 3600 * 1000, on_connected, &patient, NULL), 0);
+        assert_int_equal(vsock_device_connect(d.device, 80, an_hour, on_connected, &patient, NULL), 0);
         driver_await(&d, o.calls == 2);
         assert_int_equal(patient.calls, 0);
         close_stream(&d, &o);

@@ -16,7 +16,8 @@
 
 #include <cmocka.h>
 
-enum { PAGE = 4096, TOTAL = 16 * PAGE };
+#define PAGE  UINT64_C(4096)
+#define TOTAL (16 * PAGE)
 
 #define GUEST UINT64_C(0x100000)
 #define USER  UINT64_C(0x7f0000000000)
@@ -152,17 +153,19 @@ static void what_could_shrink_or_is_no_memory_file_is_refused(void **state)
 static void mapping_flags(const void *p, char *ret_flags, size_t size)
 {
         cleanup_file FILE *maps = fopen("/proc/self/smaps", "re");
-        uintptr_t start, end;
+        char begin[32], line[512];
         bool here = false;
-        char line[512];
 
         ret_flags[0] = '\0';
         assert_non_null(maps);
+        (void)snprintf(begin, sizeof(begin), "%08" PRIxPTR "-", (uintptr_t)p);
         while (fgets(line, sizeof(line), maps)) {
-                if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &start, &end) == 2)
-                        here = start == (uintptr_t)p;
-                else if (here && strncmp(line, "VmFlags:", 8) == 0)
-                        snprintf(ret_flags, size, "%s", line + 8);
+                if (strncmp(line, begin, strlen(begin)) == 0)
+                        here = true;
+                else if (here && strncmp(line, "VmFlags:", 8) == 0) {
+                        (void)snprintf(ret_flags, size, "%s", line + 8);
+                        return;
+                }
         }
 }
 

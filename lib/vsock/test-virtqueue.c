@@ -201,21 +201,21 @@ static void limits_can_be_reached(void **state)
 
         (void)state;
         set_up(&f, false);
-        for (uint16_t i = 0; i < SIZE; i++)
-                put_descriptor(&f, DESC, i, GUEST + DATA, 1, i + 1 < SIZE ? VRING_DESC_F_NEXT : 0,
+        for (uint32_t i = 0; i < SIZE; i++)
+                put_descriptor(&f, DESC, (uint16_t)i, GUEST + DATA, 1, i + 1 < SIZE ? VRING_DESC_F_NEXT : 0,
                                (uint16_t)(i + 1));
         offer(&f, 0);
         assert_int_equal(virtqueue_pop(&f.q, &chain, NULL), 1);
         assert_int_equal(chain.n, SIZE);
         put_descriptor(&f, DESC, 0, GUEST + TABLE, VIRTQUEUE_SIZE_MAX * 16, VRING_DESC_F_INDIRECT, 0);
-        for (uint16_t i = 0; i < VIRTQUEUE_SEGMENTS_MAX; i++)
-                put_descriptor(&f, TABLE, i, GUEST, 1, i + 1 < VIRTQUEUE_SEGMENTS_MAX ? VRING_DESC_F_NEXT : 0,
-                               (uint16_t)(i + 1));
+        for (uint32_t i = 0; i < VIRTQUEUE_SEGMENTS_MAX; i++)
+                put_descriptor(&f, TABLE, (uint16_t)i, GUEST, 1,
+                               i + 1 < VIRTQUEUE_SEGMENTS_MAX ? VRING_DESC_F_NEXT : 0, (uint16_t)(i + 1));
         offer(&f, 0);
         assert_int_equal(virtqueue_pop(&f.q, &chain, NULL), 1);
         assert_int_equal(chain.n, VIRTQUEUE_SEGMENTS_MAX);
         layout.size = VIRTQUEUE_SIZE_MAX;
-        layout.avail = USER + VIRTQUEUE_SIZE_MAX * 16;
+        layout.avail = USER + (uint64_t)VIRTQUEUE_SIZE_MAX * 16;
         layout.used = layout.avail + PAGE;
         assert_int_equal(virtqueue_init(&q, &layout, &f.memory, NULL), 0);
         guest_memory_done(&f.memory);
