@@ -4,7 +4,8 @@
  *
  * libarchive reads the tar (ustar, PAX, GNU, sparse in all its forms); this adds what a layer needs beyond an
  * archive: where in the spool the data lies, what the OCI markers (.wh.) mean, and refusal of what no honest
- * layer holds.
+ * layer holds, and of what the field's readers take for different trees.  Extended attributes are those that
+ * PAX records SCHILY.xattr.NAME give, as Docker and containerd write and read them.
  */
 #pragma once
 
