@@ -2,6 +2,7 @@
 /* fuzz-archive.c - a hostile archive of images, from its tar to the image's configuration and layers. */
 #include "lib/base/fd.h"
 #include "lib/image/docker-archive.h"
+#include "lib/image/fuzz-tar.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -51,7 +52,9 @@ static void open_as(struct view archive, const char *selector)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        open_as(view_of(data, size), NULL);
-        open_as(view_of(data, size), "docker.io/library/a:latest");
+        cleanup_free uint8_t *tar = fuzz_tar_mended(data, size);
+
+        open_as(view_of(tar, size), NULL);
+        open_as(view_of(tar, size), "docker.io/library/a:latest");
         return 0;
 }

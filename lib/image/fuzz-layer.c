@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz-layer.c - any bytes as a layer, twice on top of each other: tree, users, ramdisk. */
 #include "lib/base/fd.h"
+#include "lib/image/fuzz-tar.h"
 #include "lib/image/ramdisk.h"
 #include "lib/image/tree.h"
 #include "lib/image/user.h"
@@ -46,9 +47,10 @@ static void resolve_users(const struct image_tree *tree)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         cleanup_fd int fd = memfd_create("layer", MFD_CLOEXEC);
+        cleanup_free uint8_t *tar = fuzz_tar_mended(data, size);
         cleanup_image_tree struct image_tree *tree = NULL;
 
-        if (fd < 0 || fd_write_full(fd, data, size) < 0 || image_tree_new(&tree, NULL) < 0)
+        if (fd < 0 || fd_write_full(fd, tar, size) < 0 || image_tree_new(&tree, NULL) < 0)
                 return 0;
         for (unsigned i = 0; i < 2; i++)
                 if (image_tree_apply_layer(tree, fd, i + 1, "fuzz", NULL) < 0)
