@@ -14,6 +14,7 @@
 #include "lib/base/file.h"
 #include "lib/base/text.h"
 #include "lib/image/decompress.h"
+#include "lib/image/layer-internal.h"
 #include "lib/image/progress.h"
 #include "lib/image/spool.h"
 
@@ -192,21 +193,44 @@ static int compare_entries(const void *a, const void *b)
         return c ? c : (x->order > y->order) - (x->order < y->order);
 }
 
-static int scan(struct tar_index *index, struct error *err)
+/* What other readers take for another member is none: layer-raw.c. */
+static int check_headers(struct layer_feed *feed, struct archive_entry *ae, uint64_t offset,
+                         struct error *err)
+{
+        struct layer_raw raw = {0};
+        int r = layer_raw_scan(feed, offset, &raw, err);
+
+        layer_raw_done(&raw);
+        if (r < 0)
+                error_wrap(err, "%s", archive_entry_pathname(ae) ?: "?");
+        return r;
+}
+
+static int scan_members(struct tar_index *index, struct layer_feed *feed, struct error *err)
 {
         CLEANUP(reader_free_p) struct reader *reader = NULL;
         struct archive_entry *ae;
         int code, r = reader_new(index->fd, 0, index->file_size, &reader, err);
 
-        if (r < 0)
-                return r;
-        while ((code = archive_read_next_header(reader->archive, &ae)) != ARCHIVE_EOF) {
+        while (r == 0 && (code = archive_read_next_header(reader->archive, &ae)) != ARCHIVE_EOF) {
                 if (code != ARCHIVE_OK && code != ARCHIVE_WARN)
                         return archive_fault(reader->archive, err);
-                r = add_entry(index, ae, (uint64_t)archive_read_header_position(reader->archive), err);
-                if (r < 0)
-                        return r;
+                uint64_t offset = (uint64_t)archive_read_header_position(reader->archive);
+                r = check_headers(feed, ae, offset, err);
+                if (r == 0)
+                        r = add_entry(index, ae, offset, err);
         }
+        return r;
+}
+
+static int scan(struct tar_index *index, struct error *err)
+{
+        struct layer_feed feed = {.fd = index->fd, .size = index->file_size};
+        int r = scan_members(index, &feed, err);
+
+        free(feed.scratch);
+        if (r < 0)
+                return r;
         if (index->n_entries == 0)
                 return error_set(err, -EBADMSG, "no members: not a tar archive, or an empty one");
         qsort(index->entries, index->n_entries, sizeof(*index->entries), compare_entries);

@@ -63,6 +63,22 @@ static void members_are_found_however_they_are_written(void **state)
         assert_unreadable(index, "../out", -ENOENT, "../out: not in the archive");
 }
 
+/* With the NUL of its size in front of the digits a member is empty to some; the checksum stays. */
+static void a_member_that_is_another_to_other_readers_is_refused(void **state)
+{
+        int fd = TEST_TAR({.name = "good", .content = "1"}, {.name = "manifest.json", .content = "[]"});
+        struct tar_index *index = NULL;
+        struct error err = {0};
+        char size[12] = {0};
+
+        (void)state;
+        assert_int_equal(pread(fd, size + 1, 11, 1024 + 124), 11);
+        assert_int_equal(pwrite(fd, size, 12, 1024 + 124), 12);
+        assert_int_equal(tar_index_open(fd, &options, &index, &err), -EBADMSG);
+        assert_non_null(
+                strstr(error_text(&err), "manifest.json: its header's size is not written as a number"));
+}
+
 static void links_lead_to_members_and_nowhere_else(void **state)
 {
         cleanup_tar_index struct tar_index *index = open_index(TEST_TAR(
@@ -126,6 +142,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(members_are_found_however_they_are_written),
+                cmocka_unit_test(a_member_that_is_another_to_other_readers_is_refused),
                 cmocka_unit_test(links_lead_to_members_and_nowhere_else),
                 cmocka_unit_test(eight_links_are_followed_and_no_more),
                 cmocka_unit_test(the_table_has_its_limits),
