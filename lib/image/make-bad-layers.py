@@ -256,7 +256,7 @@ GOOD = {
     "gnu-times": header(b"f", magic=b"ustar  \0", prefix=b"14512345670\00014512345670\0") + END,
     "global-pax": header(b"g", b"g", 12) + pad(b"12 comment=x") + file(b"x") + END,
     "label": header(b"label", b"V") + file(b"x", b"1") + END,
-    "folder-of-size-zero": pax((b"size", b"000")) + header(b"d/") + file(b"d/x") + END,
+    "folder-of-size-zero": pax((b"size", b"000")) + header(b"d/", b"\0") + file(b"d/x") + END,
     "only-end": END,
     # Attributes under keys that only libarchive knows are nobody's; of two under one key the last counts.
     "xattrs": pax((b"LIBARCHIVE.xattr.user.a", b"aGk="), (b"RHT.security.selinux", b"x"), (b"SCHILY.xattr.user.b", b"1"),
