@@ -16,8 +16,8 @@ enum {
 struct tar_index;
 
 /* Reads the table of contents of the archive at `fd`, which is the index's whatever comes.  `options` say
- * where and how much to spool.  -EBADMSG where it is no tar, is cut off, or has a header that readers take for
- * different members (layer-internal.h), -EFBIG where it has too many entries. */
+ * where and how much to spool.  -EBADMSG where it is no tar, is cut off, or has a header that readers take
+ * for different members (layer-internal.h), -EFBIG where it has too many entries. */
 int tar_index_open(int fd, const struct image_options *options, struct tar_index **ret_index,
                    struct error *err);
 
